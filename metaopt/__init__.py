@@ -1,0 +1,1 @@
+"""Produces and judges what `warmstart` has learned: training, benchmarks, command line."""

@@ -1,0 +1,1 @@
+"""Optuna studies that start with what others have learned."""
