@@ -14,13 +14,13 @@ import numpy as np
 
 from warmstart.errors import SearchSpaceError
 
-Value: TypeAlias = None | bool | int | float | str
+Value: TypeAlias = bool | int | float | str | None
 Configuration: TypeAlias = Mapping[str, Value]
 
 
 @dataclass(frozen=True)
 class Float:
-    """A real parameter in ``[low, high]``; ``log`` scale needs ``low > 0``; ``step`` a linear grid."""
+    """A real parameter in ``[low, high]``; ``log`` needs ``low > 0``; ``step`` is a linear grid."""
 
     low: float
     high: float
@@ -103,7 +103,7 @@ class SearchSpace:
         return order
 
     def is_active(self, name: str, configuration: Configuration) -> bool:
-        """Whether ``name`` has an effect in ``configuration`` (its parents may be inactive too)."""
+        """Whether ``name`` has an effect in ``configuration``; an inactive parent has none."""
         condition = self.conditions.get(name)
         if condition is None:
             return True
@@ -112,7 +112,7 @@ class SearchSpace:
         return same_choice(configuration.get(condition.parameter), condition.values)
 
     def sample(self, n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
-        """Draw ``n`` configurations uniformly (log-uniformly where ``log``), inactive ones left out."""
+        """Draw ``n`` configurations uniformly on their scales; inactive parameters are left out."""
         order = self._order()
         drawn = []
         for _ in range(n):
@@ -169,12 +169,13 @@ def draw(parameter: Parameter, rng: np.random.Generator) -> Value:
 
 
 def to_unit(parameter: Parameter, value: Value) -> float:
-    """Place a value on the parameter's scale: 0 at ``low``, 1 at ``high``; beyond them outside [0, 1].
+    """Place a value on the parameter's scale: 0 at ``low``, 1 at ``high``, no clipping.
 
     A categorical value becomes its index among the choices.
 
     Raises:
-        SearchSpaceError: If the value is of another kind, not a choice, or not positive on a log scale.
+        SearchSpaceError: If the value is of another kind, not a choice, or not positive where
+            the scale is logarithmic.
     """
     if isinstance(parameter, Categorical):
         for index, choice in enumerate(parameter.choices):
