@@ -20,7 +20,7 @@ Configuration: TypeAlias = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Float:
-    """A real parameter in ``[low, high]``; ``log`` needs ``low > 0``; ``step`` is a linear grid."""
+    """A real parameter in ``[low, high]``; ``log`` needs ``low > 0``; ``step`` makes a grid."""
 
     low: float
     high: float
@@ -112,7 +112,7 @@ class SearchSpace:
         return same_choice(configuration.get(condition.parameter), condition.values)
 
     def sample(self, n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
-        """Draw ``n`` configurations uniformly on their scales; inactive parameters are left out."""
+        """Draw ``n`` configurations uniformly on their scales; inactive parameters left out."""
         order = self._order()
         drawn = []
         for _ in range(n):
