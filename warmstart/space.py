@@ -87,9 +87,9 @@ class SearchSpace:
                     raise SearchSpaceError(
                         f"A condition names {part!r}; expected one of {sorted(self.parameters)}."
                     )
-        self._order()
+        self.ordered_names()
 
-    def _order(self) -> list[str]:
+    def ordered_names(self) -> list[str]:
         """Names with every parent before its children."""
         order: list[str] = []
         for name in self.parameters:
@@ -113,7 +113,7 @@ class SearchSpace:
 
     def sample(self, n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
         """Draw ``n`` configurations uniformly on their scales; inactive parameters left out."""
-        order = self._order()
+        order = self.ordered_names()
         drawn = []
         for _ in range(n):
             configuration: dict[str, Value] = {}

@@ -1,0 +1,1 @@
+"""Benchmarks of samplers: problems from real runs and surrogates, baselines, statistics."""
