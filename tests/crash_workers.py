@@ -111,8 +111,9 @@ ACTIONS: dict[str, Callable[[HistoryStore], None]] = {
 
 if __name__ == "__main__":
     role, *arguments = sys.argv[1:]
-    {
+    roles: dict[str, Callable[..., None]] = {
         "write": write_forever,
         "compact": compact_forever,
         "crash": crash_everywhere,
-    }[role](*arguments)
+    }
+    roles[role](*arguments)

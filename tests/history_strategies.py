@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from warmstart.history import TaskInfo, Trial
+from warmstart.trial import State
 
 INFO = TaskInfo("sklearn.svm.SVC", "openml-task-3", "accuracy", "openml")
 
@@ -29,7 +30,8 @@ def exact_configuration(configuration: Any) -> dict[str, tuple[type, str]]:
 
 @st.composite
 def trials(draw: st.DrawFn) -> Trial:
-    state = draw(st.sampled_from(["complete", "pruned", "failed"]))
+    states: list[State] = ["complete", "pruned", "failed"]
+    state = draw(st.sampled_from(states))
     finite = st.floats(allow_nan=False, allow_infinity=False)
     loss = {"complete": finite, "pruned": finite | st.just(math.nan), "failed": st.just(math.nan)}
     return Trial(

@@ -84,18 +84,16 @@ def test_numpy_scalars_become_plain_values() -> None:
     class Kernel(StrEnum):
         RBF = "rbf"
 
-    trial = Trial(
-        {
-            "a": np.float64(1),
-            "b": np.int64(1),
-            "c": np.bool_(True),
-            "d": np.str_("x"),
-            "e": Kernel.RBF,
-            "f": np.float32(0.5),
-        },
-        np.float32(0.5),  # type: ignore[arg-type]
-        measures={"auc": np.float64(0.5)},
-    )
+    configuration: dict[str, Any] = {
+        "a": np.float64(1),
+        "b": np.int64(1),
+        "c": np.bool_(True),
+        "d": np.str_("x"),
+        "e": Kernel.RBF,
+        "f": np.float32(0.5),
+    }
+    loss: Any = np.float32(0.5)
+    trial = Trial(configuration, loss, measures={"auc": np.float64(0.5)})
     assert [exact(v) for v in trial.configuration.values()] == [
         exact(v) for v in (1.0, 1, True, "x", "rbf", 0.5)
     ]

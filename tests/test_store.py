@@ -23,6 +23,7 @@ from history_strategies import INFO, sorted_names, trials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from warmstart import durable, snapshot
 from warmstart.errors import HistoryError, WarmStartWarning
 from warmstart.history import History, TaskInfo, Trial
 from warmstart.space import Float, SearchSpace
@@ -345,6 +346,50 @@ def test_trials_without_run_id_count_once_when_their_journal_outlives_a_compacti
         store.compact()
         assert store.histories()[0].losses.tolist() == list(range(i + 1))
     other.close()
+
+
+def test_a_listing_that_a_compaction_overtook_is_repeated(
+    store: HistoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(INFO, Trial({}, 0.0, run_id="1"))
+    store.compact()
+    complete = snapshot._list
+    listings = iter([["store.json"]])  # neither the journal any more, nor the segment yet
+    monkeypatch.setattr(snapshot, "_list", lambda path: next(listings, None) or complete(path))
+    assert store.run_ids() == {"1"}
+
+
+def test_a_file_that_vanishes_after_the_listing_is_looked_for_elsewhere(
+    store: HistoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(INFO, Trial({}, 0.0, run_id="1"))
+    complete = snapshot._list
+
+    def list_then_compact(path: Path) -> list[str]:
+        names = complete(path)
+        monkeypatch.setattr(snapshot, "_list", complete)
+        store.compact()
+        return names
+
+    monkeypatch.setattr(snapshot, "_list", list_then_compact)
+    assert store.run_ids() == {"1"}
+
+
+@pytest.mark.parametrize("n", [1, N_MANY])
+def test_a_new_file_that_a_compaction_takes_for_abandoned_is_made_again(
+    store: HistoryStore, monkeypatch: pytest.MonkeyPatch, n: int
+) -> None:
+    lock = durable._lock
+
+    def remove_then_lock(descriptor: int, *, wait: bool) -> None:
+        monkeypatch.setattr(durable, "_lock", lock)
+        (new,) = (p for p in store.path.iterdir() if p.name != "store.json")
+        assert durable.remove_abandoned(new)
+        lock(descriptor, wait=wait)
+
+    monkeypatch.setattr(durable, "_lock", remove_then_lock)
+    store.extend(INFO, many(n))
+    assert len(store) == n
 
 
 def test_a_full_disk_is_an_error_that_leaves_the_store_intact(

@@ -15,9 +15,12 @@ from crash_workers import INFOS, N_BATCH, info_of, trial_of
 from history_strategies import sorted_names
 
 from warmstart.errors import WarmStartWarning
+from warmstart.history import TaskInfo, Trial
 from warmstart.store import HistoryStore
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX signals and fork")
+
+ANONYMOUS = TaskInfo("e1", "anonymous", "accuracy", "own")
 
 
 def worker(*arguments: str) -> subprocess.Popen[str]:
@@ -41,6 +44,9 @@ def read(store: HistoryStore) -> set[str]:
     """All run ids, after a check that every trial is intact and there once."""
     run_ids: list[str] = []
     for history in store.histories():
+        if history.info == ANONYMOUS:  # no run id tells its trials apart, but their losses do
+            run_ids += [f"anonymous-{loss}" for loss in history.losses]
+            continue
         assert history.info in INFOS
         for trial in history.trials():
             assert info_of(trial.run_id) == history.info
@@ -59,7 +65,7 @@ def read_after_kills(store: HistoryStore) -> set[str]:
         return read(store)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_writers_and_compactors_killed_at_random_lose_nothing_that_was_acknowledged(
     tmp_path: Path, seed: int
 ) -> None:
@@ -113,9 +119,11 @@ def template(tmp_path: Path) -> Path:
     """A store with all there can be: segments, journals, and leftovers of a killed compaction."""
     path = tmp_path / "template"
     with HistoryStore(path) as store:
-        for number in range(0, 4000, 500):
+        for number in range(0, 4000, 1000):
             store.extend(info_of(f"a-{number}"), [trial_of(f"a-{number + i}") for i in range(210)])
             store.append(info_of(f"b-{number}"), trial_of(f"b-{number}"))
+            store.append(ANONYMOUS, Trial({}, number + 0.5))
+            store.extend(ANONYMOUS, [Trial({}, float(number + i)) for i in range(210)])
         store.close()
         leftovers = [path for path in store.path.iterdir() if path.name != "store.json"][1::2]
         for leftover in leftovers:
@@ -124,6 +132,7 @@ def template(tmp_path: Path) -> Path:
         for leftover in leftovers:
             shutil.copy(tmp_path / leftover.name, path)
         store.append(INFOS[1], trial_of("b-1001"))
+        store.append(ANONYMOUS, Trial({}, -1.0))
     return path
 
 
