@@ -33,6 +33,7 @@ SEGMENT_VERSION: Final = 1
 _METADATA: Final = b"warmstart"
 _NAME: Final = re.compile(r"segment-([0-9a-f]{16})-[0-9a-f]{8}-([0-9a-f]{8})\.parquet")
 _ROWS_PER_GROUP: Final = 1 << 20
+_ROWS_WORTH_THREADS: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,9 @@ def _read(data: bytes, columns: list[str]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.ParquetFile(pa.BufferReader(data)).read(columns)
+    file = pq.ParquetFile(pa.BufferReader(data))
+    use_threads = file.metadata.num_rows > _ROWS_WORTH_THREADS
+    table = file.read(columns, use_threads=use_threads)
     return table.unify_dictionaries().combine_chunks()
 
 
