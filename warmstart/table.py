@@ -8,7 +8,7 @@ infinite one is present.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,6 +25,9 @@ from warmstart.cells import (
     time_to_seconds,
 )
 from warmstart.errors import DescriptorError
+
+_CELLS_AT_ONCE = 1 << 22
+# Converted to floats together: bounds the memory next to the data itself to 32 MB.
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class Table(Protocol):
 
     def numeric(self, columns: Sequence[int]) -> Any:
         """``(n_rows, n_columns)`` floats, dense or in scipy's CSR format; NaN is missing."""
+
+    def numeric_blocks(self, columns: Sequence[int]) -> Iterator[Any]:
+        """What ``numeric`` gives, a few columns at a time where that bounds the memory."""
 
     def nominal(self, column: int, rows: np.ndarray | None) -> NominalColumn:
         """One column with the codes of ``rows`` (all if None)."""
@@ -171,6 +177,10 @@ class FrameTable:
                 ) from error
         return floats
 
+    def numeric_blocks(self, columns: Sequence[int]) -> Iterator[np.ndarray]:
+        """Blocks of four million cells."""
+        return map(self.numeric, _blocks(columns, self.shape[0]))
+
     def nominal(self, column: int, rows: np.ndarray | None) -> NominalColumn:
         """Declared categories count as values, also where no row has them."""
         import pandas as pd
@@ -243,6 +253,10 @@ class ArrayTable:
             return time_to_seconds(part)
         return np.asarray(part, dtype=np.float64)
 
+    def numeric_blocks(self, columns: Sequence[int]) -> Iterator[np.ndarray]:
+        """Blocks of four million cells."""
+        return map(self.numeric, _blocks(columns, self.shape[0]))
+
     def nominal(self, column: int, rows: np.ndarray | None) -> NominalColumn:
         """Cells of any type; those that can't be hashed count by what they print."""
         cells = self.array[:, column]
@@ -284,6 +298,10 @@ class SparseTable:
         if len(columns) == self.matrix.shape[1]:
             return self.matrix
         return self.matrix[:, list(columns)]
+
+    def numeric_blocks(self, columns: Sequence[int]) -> Iterator[Any]:
+        """One block: a part of a sparse matrix costs a look at the whole."""
+        return iter([self.numeric(columns)] if columns else [])
 
     def nominal(self, column: int, rows: np.ndarray | None) -> NominalColumn:
         """One column, made dense."""
@@ -342,6 +360,11 @@ def _nominal_column(
     if (codes < 0).any():
         codes = np.where(codes < 0, position_of_first(uniques), codes)
     return NominalColumn(codes, n_values, missing)
+
+
+def _blocks(columns: Sequence[int], n_rows: int) -> Iterator[Sequence[int]]:
+    at_once = max(1, _CELLS_AT_ONCE // n_rows)
+    return (columns[i : i + at_once] for i in range(0, len(columns), at_once))
 
 
 def _series_to_float(values: Any) -> np.ndarray:
