@@ -8,6 +8,9 @@ Two kinds of OpenML's qualities are left out. Those that depend on the order of 
 need models to be trained (``AutoCorrelation``, landmarkers) carry no more than the sizes do.
 Those that changed their definition between OpenML's versions (``*NominalAttDistinctValues``,
 which counts the target in some, and ``*Cardinality*``) can't be compared.
+
+One difference stays: OpenML takes for binary the columns that declare two values, of which the
+data may show fewer; only a pandas categorical declares its values here.
 """
 
 from __future__ import annotations
