@@ -85,7 +85,7 @@ class NearestRun:
         """The losses of the nearest runs, ``(n,)``."""
         rows = self._encoder(configurations)
         distance = ((rows[:, None, :] - self._rows[None, :, :]) ** 2).sum(axis=2)
-        return self._losses[distance.argmin(axis=1)]
+        return np.asarray(self._losses[distance.argmin(axis=1)])
 
 
 class Forest:
