@@ -7,6 +7,7 @@ distance in units of the lengthscales.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
@@ -56,7 +57,7 @@ class Hyperparameters:
 
     def logarithms(self) -> np.ndarray:
         """``(d + 2,)``, the inverse of ``from_logarithms``."""
-        return np.log(np.r_[self.lengthscales, self.signal, self.noise])
+        return np.asarray(np.log(np.r_[self.lengthscales, self.signal, self.noise]))
 
 
 class GaussianProcess:
@@ -76,30 +77,43 @@ class GaussianProcess:
         groups: np.ndarray,
         hyperparameters: Hyperparameters,
     ) -> None:
+        self._columns, self._groups = columns, groups
         self.hyperparameters = hyperparameters
         self.scale = 1.0 / hyperparameters.lengthscales[groups]
         self.scaled = columns * self.scale
         self.targets = targets
         covariance = hyperparameters.signal * matern52(squared_distances(self.scaled, self.scaled))
         covariance[np.diag_indices(len(targets))] += hyperparameters.noise + 1e-8
-        self.cholesky = np.linalg.cholesky(covariance)
         # The inverse factor makes every later prediction a matrix product.
         self.inverse = solve_triangular(
-            self.cholesky, np.eye(len(targets)), lower=True, check_finite=False
+            np.linalg.cholesky(covariance), np.eye(len(targets)), lower=True, check_finite=False
         )
         self.weights = self.inverse.T @ (self.inverse @ targets)
 
-    def covariance_with(self, columns: np.ndarray) -> np.ndarray:
-        """``(q, n)`` prior covariance of queries with the trials."""
+    def __reduce__(self) -> tuple[Any, ...]:  # what can be computed again is not stored
+        return GaussianProcess, (self._columns, self.targets, self._groups, self.hyperparameters)
+
+    def prior_covariance(self, columns: np.ndarray) -> np.ndarray:
+        """``(q, q)`` covariance of queries before any trial."""
+        scaled = columns * self.scale
+        return self.hyperparameters.signal * matern52(squared_distances(scaled, scaled))
+
+    def project(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the trials say of queries ``(q, c)``.
+
+        Returns:
+            The mean ``(q,)``, and ``(q, n)`` rows whose products are the reduction of the prior
+            covariance.
+        """
         distances = squared_distances(columns * self.scale, self.scaled)
-        return self.hyperparameters.signal * matern52(distances)
+        covariance = self.hyperparameters.signal * matern52(distances)
+        return covariance @ self.weights, covariance @ self.inverse.T
 
     def predict(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the function (without noise) at ``(q, c)``, each ``(q,)``."""
-        covariance = self.covariance_with(columns)
-        half = covariance @ self.inverse.T
-        variance = self.hyperparameters.signal - np.einsum("qn,qn->q", half, half)
-        return covariance @ self.weights, np.maximum(variance, 1e-12)
+        mean, rows = self.project(columns)
+        variance = self.hyperparameters.signal - np.einsum("qn,qn->q", rows, rows)
+        return mean, np.maximum(variance, 1e-12)
 
     def leave_one_out(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance at each trial given the others, each ``(n,)``.
@@ -117,33 +131,39 @@ def fit(
     targets: np.ndarray,
     groups: np.ndarray,
     *,
-    starts: list[Hyperparameters] | None = None,
+    start: Hyperparameters | None = None,
+    from_prior: bool = True,
     max_iterations: int = 60,
 ) -> GaussianProcess:
-    """Fit by maximum a posteriori: L-BFGS from the middle of the prior and from ``starts``.
+    """Fit by maximum a posteriori with L-BFGS.
 
     Args:
         columns: ``(n, c)``.
         targets: ``(n,)`` standardised losses.
         groups: ``(c,)`` the parameter of each column.
-        starts: Where else to start, such as what was found with one trial less.
+        start: Where to start, such as what was found with one trial less.
+        from_prior: Whether to start from the middle of the prior too, or only if ``start`` is
+            not given.
         max_iterations: Of L-BFGS, for each start.
     """
     d = int(groups.max()) + 1
     prior_mean = np.r_[np.full(d, _LENGTH_PRIOR[0]), _SIGNAL_PRIOR[0], _NOISE_PRIOR[0]]
     bounds = [_LENGTH_BOUNDS] * d + [_SIGNAL_BOUNDS, _NOISE_BOUNDS]
     squares = _squares_by_parameter(columns, groups, d)
+    begins = [] if start is None else [start.logarithms()]
+    if from_prior or start is None:
+        begins.append(prior_mean)
     results = [
         minimize(
             _negative_log_posterior,
-            np.clip(start, *np.transpose(bounds)),
+            np.clip(begin, *np.transpose(bounds)),
             args=(squares, targets),
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
             options={"maxiter": max_iterations},
         )
-        for start in [prior_mean, *(h.logarithms() for h in starts or [])]
+        for begin in begins
     ]
     best = min(results, key=lambda result: float(result.fun))
     return GaussianProcess(columns, targets, groups, Hyperparameters.from_logarithms(best.x))
@@ -177,7 +197,7 @@ def _negative_log_posterior(
     precision = cho_solve((cholesky, True), np.eye(n), check_finite=False)
     weights = precision @ targets
     value = 0.5 * targets @ weights + np.log(np.diag(cholesky)).sum()
-    # d value / d K = (K⁻¹ - w wᵀ) / 2; the correlation's slope along log ℓ is 5/3 (1 + r) e⁻ʳ Δ²/ℓ².
+    # d value / d K = (K⁻¹ - w wᵀ) / 2, and d correlation / d log ℓ = 5/3 (1 + r) e⁻ʳ Δ² / ℓ².
     slope = 0.5 * (precision - np.outer(weights, weights))
     along = (slope * (signal * 5.0 / 3.0) * (1.0 + r) * decay).ravel()
     gradient = np.empty(d + 2)
@@ -210,7 +230,7 @@ def log_expected_improvement(
     out = np.empty_like(z)
     out[near] = np.log(np.maximum(inner, 1e-300))
     out[~near] = log_density[~near] - 2.0 * np.log(-z[~near])
-    return out + np.log(deviation)
+    return np.asarray(out + np.log(deviation))
 
 
 def standardised(losses: np.ndarray) -> np.ndarray:
