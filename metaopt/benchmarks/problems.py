@@ -13,6 +13,10 @@ import numpy as np
 
 from warmstart.space import Categorical, Configuration, SearchSpace, to_unit
 
+PROBLEMS_VERSION = (
+    1  # raised when a problem's losses or reference change: results lose their worth
+)
+
 LossFunction = Callable[[Sequence[Configuration]], np.ndarray]
 
 

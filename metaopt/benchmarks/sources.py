@@ -94,6 +94,10 @@ def source_histories(data: Path, source: str, *, n_configurations: int = 1000) -
 class Source(Protocol):
     """What a benchmark needs of a source; must be hashable, and picklable for several jobs."""
 
+    def __hash__(self) -> int:
+        """Sources that are equal give the same."""
+        ...
+
     @property
     def name(self) -> str:
         """Unique in a benchmark."""
