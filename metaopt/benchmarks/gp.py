@@ -17,8 +17,8 @@ from scipy.special import ndtr
 _LENGTH_BOUNDS = (np.log(0.03), np.log(30.0))
 _SIGNAL_BOUNDS = (np.log(0.05), np.log(20.0))
 _NOISE_BOUNDS = (np.log(1e-6), np.log(1.0))
-# Weak normal priors on logarithms: (mean, standard deviation).
-_LENGTH_PRIOR = (np.log(0.7), 1.2)
+# Normal priors on logarithms: (mean, standard deviation).
+_LENGTH_PRIOR = (0.0, 0.8)
 _SIGNAL_PRIOR = (np.log(1.0), 1.0)
 _NOISE_PRIOR = (np.log(1e-3), 2.5)
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from metaopt.benchmarks.report import PRODUCT
 
+_TICKS: Final = (1, 2, 5, 10, 25, 50, 100, 200, 500, 1000)
 _FLOOR: Final = 1e-4  # below that the logarithmic axis shows noise
 
 
@@ -37,7 +38,7 @@ def _plot(methods: Mapping[str, Any], title: str, path: Path) -> None:
     from matplotlib import colormaps
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
+    from matplotlib.ticker import NullLocator, ScalarFormatter
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -65,8 +66,11 @@ def _plot(methods: Mapping[str, Any], title: str, path: Path) -> None:
             linewidth=0,
         )
     axes.set(xscale="log", yscale="log", xlabel="trial", ylabel="mean regret", title=title)
+    longest = max(len(figures["curve"]) for figures in methods.values())
+    axes.set_xticks([at for at in _TICKS if at <= longest], minor=False)
     axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.set_xlim(left=1)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(1, max(longest, 2))
     axes.grid(visible=True, which="major", alpha=0.3)
     handles, labels = axes.get_legend_handles_labels()
     order = [labels.index(name) for name, _ in ordered]

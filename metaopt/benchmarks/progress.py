@@ -78,9 +78,12 @@ class Progress:
         started = self._started.setdefault(what, now)
         if done == total or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            left = (now - started) / max(done - 1, 1) * (total - done)
+            left = ""
+            if done > 1:  # the clock starts at the first
+                seconds = (now - started) / (done - 1) * (total - done)
+                left = f", about {_duration(seconds)} left"
             self._console.print(
-                f"{what}: {done} of {total}, about {_duration(left)} left ({where})",
+                f"{what}: {done} of {total}{left} ({where})",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
