@@ -140,7 +140,7 @@ class UnitSpace:
                 n_choices = self._n_choices[j]
                 drawn = rng.random(int(unset.sum()))
                 units[unset, j] = np.floor(drawn * n_choices) if n_choices else drawn
-            if isinstance(parameter, Integer):
+            if not isinstance(parameter, Categorical):
                 known = ~np.isnan(units[:, j])
                 units[known, j] = _on_grid(parameter, units[known, j])
         return units
@@ -154,13 +154,15 @@ def _raw(parameter: Float | Integer, unit: float) -> float:
     return parameter.low + unit * (parameter.high - parameter.low)
 
 
-def _on_grid(parameter: Integer, units: np.ndarray) -> np.ndarray:
-    low, high = parameter.low, parameter.high
+def _on_grid(parameter: Float | Integer, units: np.ndarray) -> np.ndarray:
+    """The units nearest to ``units`` that the parameter can take."""
+    low, high, step = parameter.low, parameter.high, parameter.step
     if low == high:
         return np.full_like(units, 0.5)
-    if parameter.log:
-        span = math.log(high / low)
-        raw = np.clip(np.round(low * np.exp(units * span)), low, high)
-        return np.asarray(np.log(raw / low) / span)
-    raw = low + np.round(units * (high - low) / parameter.step) * parameter.step
-    return np.asarray((raw - low) / (high - low))
+    if step is None:
+        return units
+    span = np.log(high / low) if parameter.log else high - low
+    raw = low * np.exp(units * span) if parameter.log else low + units * span
+    n_steps = np.floor((high - low) / step + 1e-9)
+    raw = low + step * np.minimum(np.round((raw - low) / step), n_steps)
+    return np.asarray((np.log(raw / low) if parameter.log else raw - low) / span)
