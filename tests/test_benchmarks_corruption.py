@@ -2,8 +2,8 @@ import math
 
 import numpy as np
 import pytest
-
 from benchmark_synthetic import BowlSource
+
 from metaopt.benchmarks.corruption import corrupt, with_inverted_losses
 from warmstart.history import History, TaskInfo, Trial
 

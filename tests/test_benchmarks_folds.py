@@ -1,7 +1,7 @@
+from benchmark_synthetic import BowlSource
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark_synthetic import BowlSource
 from metaopt.benchmarks.cells import training_histories
 from metaopt.benchmarks.families import DATASET_NAMES, TASK_NAMES, family_of, fold_of
 from metaopt.benchmarks.options import BenchOptions

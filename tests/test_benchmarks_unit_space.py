@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from benchmark_synthetic import SPACE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark_synthetic import SPACE
 from metaopt.benchmarks.unit_space import UnitSpace
 from warmstart.space import Categorical, Condition, Float, Integer, SearchSpace
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 import optuna
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from metaopt.benchmarks.corruption import VARIANTS, Corruption, corrupt, with_inverted_losses
 from metaopt.benchmarks.families import fold_of
@@ -156,7 +157,8 @@ def run_training(training: Training) -> TrainingOutcome:
             max_tasks=training.max_tasks,
         )
         assert training.method.train is not None
-        learned = training.method.train(histories)
+        with threadpool_limits(limits=1):
+            learned = training.method.train(histories)
         training.directory.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=training.directory, delete=False) as file:
             pickle.dump(learned, file, protocol=5)
@@ -174,7 +176,8 @@ def run_cell(cell: Cell) -> Result:
             problem = with_inverted_losses(problem)
         learned = None if cell.trained is None else _load(cell.trained)
         sampler = cell.method.sampler(learned, problem, cell.result.seed)
-        run = run_study(problem, sampler, n_trials=cell.n_trials)
+        with threadpool_limits(limits=1):  # more only wait for each other on arrays so small
+            run = run_study(problem, sampler, n_trials=cell.n_trials)
     except Exception:
         return replace(cell.result, error=_reason())
     said = [attributes.get(PROPOSED_BY) for attributes in run.attributes]
@@ -189,10 +192,8 @@ def run_cell(cell: Cell) -> Result:
 
 
 def start_worker() -> None:
-    """Prepare a worker process: one thread each, and Optuna quiet."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    threadpool_limits(limits=1)
+    """Prepare a worker process: one thread, also in what is loaded later, and Optuna quiet."""
+    os.environ["OMP_NUM_THREADS"] = "1"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 

@@ -189,10 +189,15 @@ class RankingWeightedSampler(ConfigurationSampler):
         self._draws = np.random.default_rng(seed + 1)
 
     def propose(self, study: optuna.Study, trial: FrozenTrial) -> Configuration | None:
-        """The portfolio's configuration at this trial's number, then the ensemble's choice."""
+        """The portfolio's configuration at this trial's number, then the ensemble's choice.
+
+        None, which is random, if there is neither portfolio nor finished trial.
+        """
         if trial.number < len(self._models.portfolio):
             return self._models.portfolio[trial.number]
         self._read(study)
+        if not len(self._trials.losses):
+            return None
         process = self._target.fit(self._trials) if len(self._trials.losses) > 1 else None
         self._weigh(process)
         mean, _ = self._ensemble(process, self._trials.units)
@@ -303,7 +308,7 @@ def weights_of(misranked: np.ndarray) -> np.ndarray:
     Returns:
         ``(n_models,)``, summing to 1.
     """
-    counted = misranked.copy()
+    counted = misranked.astype(float)
     too_bad = np.median(misranked, axis=1) > np.quantile(misranked[-1], 0.95)
     counted[too_bad] = np.inf
     least = counted == counted.min(axis=0)
