@@ -6,10 +6,11 @@ import pytest
 from benchmark_synthetic import BowlSource
 
 from metaopt.benchmarks.bench import run_benchmark
+from metaopt.benchmarks.curves import source_groups
 from metaopt.benchmarks.options import BenchOptions
 from metaopt.benchmarks.plots import plot_curves
 from metaopt.benchmarks.progress import Progress
-from metaopt.benchmarks.report import build_report, source_groups
+from metaopt.benchmarks.report import build_report
 from metaopt.benchmarks.results import Result
 from metaopt.benchmarks.text import report_text
 
@@ -111,6 +112,17 @@ def test_geometric_means_are_over_the_sources_of_a_group():
     assert source_groups(["a"]) == {"continuous": ["a"]}
 
 
+def test_lost_tasks_of_several_sources_count_by_task():
+    results = [
+        *reference(source="one"),
+        *[r for t in "abc" for r in reference(t, source="three")],
+        study("m", "a", 0, long((1, 0.14)), source="one"),
+        *[study("m", t, 0, long((1, 0.05)), source="three") for t in "abc"],
+    ]
+    lost = build_report(results)["overall"]["continuous"]["methods"]["m"]["lost"]
+    assert lost["100"] == {"share": 0.25, "by_chance": 0.0}
+
+
 def test_a_mean_over_sources_is_missing_where_a_method_never_matches():
     results = [
         *reference(),
@@ -153,8 +165,9 @@ def test_the_guard_compares_with_tpe_on_the_same_problems():
         *reference(variant="shuffled", final=0.2),
         study("m", "a", 0, long((1, 0.42)), variant="shuffled"),
     ]
-    (guard,) = build_report(results)["guard"]
-    assert (guard["variant"], guard["method"]) == ("shuffled", "m")
+    guard, together = build_report(results)["guard"]
+    assert (guard["variant"], guard["method"], guard["source"]) == ("shuffled", "m", "s")
+    assert together == {**guard, "source": "all", "ratio": pytest.approx(guard["ratio"])}
     assert guard["ratio"] == pytest.approx({"25": 0.84, "50": 2.0, "100": 2.0})
     assert guard["lost"]["100"] == {"share": 1.0, "by_chance": 0.0}
 

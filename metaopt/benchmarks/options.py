@@ -12,6 +12,8 @@ from metaopt.benchmarks.corruption import HONEST, VARIANTS
 from metaopt.benchmarks.sources import POOLS, SOURCES
 
 REFERENCE: Final = "tpe"  # without transfer; what every method is measured against
+REFERENCE_GP: Final = "gp"
+PRODUCT: Final = "warmstart"
 GUARDED: Final = ("tpe", "portfolio_tpe", "rgpe", "warmstart")
 QUICK_METHODS: Final = ("random", "tpe", "portfolio_tpe", "nearest_tpe", "rgpe")
 GP_CHECK: Final = ("gp", "own_gp")

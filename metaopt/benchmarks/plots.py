@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from metaopt.benchmarks.report import PRODUCT
+from metaopt.benchmarks.options import PRODUCT
 
 _TICKS: Final = (1, 2, 5, 10, 25, 50, 100, 200, 500, 1000)
 _FLOOR: Final = 1e-4  # below that the logarithmic axis shows noise

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from metaopt.benchmarks.comparisons import GUARD_AT
 from metaopt.benchmarks.corruption import HONEST
-from metaopt.benchmarks.report import AT, GUARD_AT
+from metaopt.benchmarks.report import AT
 
 _NONE: Final = "-"
 
@@ -75,7 +76,7 @@ def _source_table(source: str, methods: Mapping[str, Any]) -> str:
 
 
 def _overall_table(group: str, overall: Mapping[str, Any]) -> str:
-    head = ["method", "rank", "area", "match", "x tpe@100", "ms"]
+    head = ["method", "rank", "area", "match", "x tpe@100", "x gp@50", "lost@50", "chance", "ms"]
     rows = [
         [
             name,
@@ -83,12 +84,15 @@ def _overall_table(group: str, overall: Mapping[str, Any]) -> str:
             _number(f["area"], 4),
             _number(f["trials_to_match"], 1),
             _number(f["ratio_at_100"]),
+            _number(f["ratio_to_gp_at_50"]),
+            _number(f["lost"]["50"] and f["lost"]["50"]["share"], 3),
+            _number(f["lost"]["50"] and f["lost"]["50"]["by_chance"], 3),
             _number(f["milliseconds"], 1),
         ]
         for name, f in sorted(overall["methods"].items(), key=lambda item: item[1]["rank"])
     ]
     title = f"Over {len(overall['sources'])} sources ({group})"
-    return f"{title}: mean rank and area, geometric means of the others\n" + _aligned(head, rows)
+    return f"{title}: mean rank and area, geometric means of ratios\n" + _aligned(head, rows)
 
 
 def _tests_table(tests: Sequence[Mapping[str, Any]]) -> str:
