@@ -238,3 +238,11 @@ def test_curves_of_pools_are_drawn_under_a_plain_name(tmp_path):
     (path,) = plot_curves(report, Path(tmp_path))
     assert path.name == "curves-honest-svc-pool.png"
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_task_in_common_there_are_no_ranks():
+    results = [study("m", "a", 0, long((1, 0.4))), study("n", "b", 0, long((1, 0.4)))]
+    report = build_report(results)
+    assert report["overall"]["continuous"]["methods"]["m"]["rank"] is None
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert "m " in report_text(report)

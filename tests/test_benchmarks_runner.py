@@ -157,6 +157,24 @@ def test_failures_are_recorded_with_their_reason_and_tried_again(tmp_path):
     assert report.data["failures"] == []
 
 
+class _Telling(optuna.samplers.RandomSampler):
+    def before_trial(self, study, trial):
+        by = "then" if trial.number % 3 == 0 else "meta-learner"
+        study._storage.set_trial_user_attr(trial._trial_id, "warmstart:proposed_by", by)
+
+
+def _telling(trained, problem, seed):
+    return _Telling(seed)
+
+
+def test_the_share_of_trials_that_the_meta_learner_proposed_is_read_from_the_study(tmp_path):
+    known = {"told": Method("told", _telling), "tpe": METHODS["tpe"]}
+    report = run(tmp_path, known=known, methods=("told", "tpe"))
+    figures = report.data["sources"]["honest"]["bowls"]
+    assert figures["told"]["proposed"] == pytest.approx(4 / 6)
+    assert figures["tpe"]["proposed"] is None
+
+
 def test_unknown_names_are_refused(tmp_path):
     with pytest.raises(ValueError, match="magic"):
         run(tmp_path, methods=("magic",))

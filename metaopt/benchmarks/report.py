@@ -5,8 +5,7 @@ Everything is computed from results alone, so it can be made again from what is 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -110,15 +109,20 @@ def _figures(methods: CurvesByMethod) -> dict[str, Any]:
     return out
 
 
-def _ranks(methods: CurvesByMethod) -> dict[str, float]:
-    """Mean rank by area over the tasks that all methods have."""
+def _ranks(methods: CurvesByMethod) -> dict[str, float | None]:
+    """Mean rank by area over the tasks that all methods have; None if there are none."""
     tasks = common_tasks(methods.values())
     if not tasks:
-        return dict.fromkeys(methods, math.nan)
+        return dict.fromkeys(methods)
     areas = np.stack(
         [curves.rows(tasks)[:, :AREA_TRIALS].mean(axis=1) for curves in methods.values()], axis=1
     )
     return dict(zip(methods, map(float, statistics.mean_ranks(areas)), strict=True))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _rounded(values: np.ndarray) -> list[float]:
@@ -136,7 +140,7 @@ def _overall(honest: Mapping[str, Figures]) -> dict[str, Any]:
         for method in methods_everywhere(honest, sources):
             of_method = [honest[source][method] for source in sources]
             methods[method] = {
-                "rank": float(np.mean([figures["rank"] for figures in of_method])),
+                "rank": _mean([figures["rank"] for figures in of_method]),
                 "area": float(np.mean([figures["area"] for figures in of_method])),
                 **{
                     name: geometric([figures[name] for figures in of_method])

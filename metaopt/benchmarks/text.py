@@ -89,7 +89,7 @@ def _overall_table(group: str, overall: Mapping[str, Any]) -> str:
             _number(f["lost"]["50"] and f["lost"]["50"]["by_chance"], 3),
             _number(f["milliseconds"], 1),
         ]
-        for name, f in sorted(overall["methods"].items(), key=lambda item: item[1]["rank"])
+        for name, f in sorted(overall["methods"].items(), key=lambda item: item[1]["area"])
     ]
     title = f"Over {len(overall['sources'])} sources ({group})"
     return f"{title}: mean rank and area, geometric means of ratios\n" + _aligned(head, rows)
