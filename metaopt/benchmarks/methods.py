@@ -100,7 +100,8 @@ def _rgpe(trained: SourceModels, problem: Problem, seed: int) -> BaseSampler:
 
 
 _HERE: Final = "metaopt.benchmarks"
-_PORTFOLIO: Final = (f"{_HERE}.portfolio", f"{_HERE}.proposals")
+_PORTFOLIO: Final = tuple(f"{_HERE}.{m}" for m in ("portfolio", "problems", "proposals"))
+_DESCRIPTORS: Final = ("warmstart.descriptor", "warmstart.metafeatures", "warmstart.qualities")
 _PROCESSES: Final = tuple(
     f"{_HERE}.{module}" for module in ("rgpe", "gp", "acquisition", "unit_space", "proposals")
 )
@@ -129,13 +130,13 @@ METHODS: Final[Mapping[str, Method]] = {
             "nearest_tpe",
             _nearest_tpe,
             partial(train_neighbours, size=N_START),
-            (*_PORTFOLIO, f"{_HERE}.neighbours"),
+            (*_PORTFOLIO, *_DESCRIPTORS, f"{_HERE}.neighbours"),
         ),
         Method(
             "rgpe",
             _rgpe,
             partial(train_source_models, n_trials=N_RGPE_TRIALS, n_start=N_RGPE_START),
-            (*_PROCESSES, f"{_HERE}.portfolio"),
+            (*_PROCESSES, *_PORTFOLIO),
             max_seeds=2,
         ),
     )
