@@ -172,6 +172,18 @@ def test_the_guard_compares_with_tpe_on_the_same_problems():
     assert guard["lost"]["100"] == {"share": 1.0, "by_chance": 0.0}
 
 
+def test_a_source_that_ends_at_zero_hides_no_bad_one():
+    results = []
+    for source, final in (("s", 0.0), ("other", 0.33)):
+        results += reference(variant="inverted", source=source)
+        results.append(
+            study("m", "a", 0, long((1, 0.4), (50, final)), variant="inverted", source=source)
+        )
+    together = build_report(results)["guard"][-1]
+    assert together["source"] == "all"
+    assert together["ratio"]["100"] == pytest.approx(0.165 / 0.11)
+
+
 def test_gp_check_is_the_ratio_of_areas():
     results = [
         study("gp", "a", 0, long((1, 0.4))[:50]),

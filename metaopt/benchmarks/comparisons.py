@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,13 +15,12 @@ from metaopt.benchmarks.curves import (
     CurvesByMethod,
     area_of,
     common_tasks,
-    geometric,
     lost,
     methods_everywhere,
     pooled_lost,
     ratio,
-    ratio_at,
     source_groups,
+    trial_value,
 )
 from metaopt.benchmarks.options import GP_CHECK, PRODUCT, REFERENCE
 
@@ -104,7 +103,7 @@ def guard(curves: Mapping[str, Mapping[str, CurvesByMethod]]) -> list[dict[str, 
     """How methods fare against TPE on the same problems when the sources mislead.
 
     One entry for each variant, method and source, and one for all sources of the method
-    together: the geometric mean of its ratios, and shares over all tasks.
+    together: regrets averaged over sources, and shares over all tasks.
     """
     out: list[dict[str, Any]] = []
     for variant, sources in curves.items():
@@ -119,33 +118,39 @@ def guard(curves: Mapping[str, Mapping[str, CurvesByMethod]]) -> list[dict[str, 
                     where = {"variant": variant, "source": source, "method": name}
                     by_method.setdefault(name, []).append(where | entry)
         for name, entries in by_method.items():
-            out += entries
-            out.append(
-                {
-                    "variant": variant,
-                    "source": ALL,
-                    "method": name,
-                    "n_tasks": sum(entry["n_tasks"] for entry in entries),
-                    "ratio": {
-                        str(at): geometric([entry["ratio"][str(at)] for entry in entries])
-                        for at in GUARD_AT
-                    },
-                    "lost": {
-                        str(at): pooled_lost(
-                            [(entry["n_tasks"], entry["lost"][str(at)]) for entry in entries]
-                        )
-                        for at in GUARD_AT
-                    },
-                }
-            )
+            together = {"variant": variant, "source": ALL, "method": name}
+            out += [*entries, together | _over_sources(entries)]
     return out
 
 
 def _guard_entry(curves: Curves, reference: Curves) -> dict[str, Any]:
+    regret = {str(at): trial_value(curves.mean, at) for at in GUARD_AT}
+    of_reference = {str(at): trial_value(reference.mean, at) for at in GUARD_AT}
     return {
         "n_tasks": len(curves.tasks),
-        "ratio": {str(at): ratio_at(at, curves, reference) for at in GUARD_AT},
+        "regret": regret,
+        "reference": of_reference,
+        "ratio": {at: ratio(regret[at], of_reference[at]) for at in regret},
         "lost": {str(at): lost(curves, reference, at) for at in GUARD_AT},
+    }
+
+
+def _over_sources(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of one method; a mean of ratios would hide a bad source behind one that ends at zero."""
+    means: dict[str, dict[str, float | None]] = {}
+    for name in ("regret", "reference"):
+        values = {str(at): [entry[name][str(at)] for entry in entries] for at in GUARD_AT}
+        means[name] = {at: None if None in of else float(np.mean(of)) for at, of in values.items()}
+    return {
+        "n_tasks": sum(entry["n_tasks"] for entry in entries),
+        **means,
+        "ratio": {
+            at: ratio(means["regret"][at], means["reference"][at]) for at in means["regret"]
+        },
+        "lost": {
+            str(at): pooled_lost([(entry["n_tasks"], entry["lost"][str(at)]) for entry in entries])
+            for at in GUARD_AT
+        },
     }
 
 

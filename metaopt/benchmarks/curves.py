@@ -195,7 +195,7 @@ def geometric(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return None
-    return statistics.geometric_mean([max(value, 1e-12) for value in known])
+    return statistics.geometric_mean(known)
 
 
 def methods_everywhere(

@@ -36,6 +36,7 @@ from metaopt.benchmarks.results import Result
 AT: Final = (1, 5, 10, 25, 50, 100)
 FORMAT: Final = "metaopt-bench"
 VERSION: Final = 1
+SMALLEST_RATIO: Final = 0.01
 
 
 def build_report(results: Iterable[Result]) -> dict[str, Any]:
@@ -120,6 +121,11 @@ def _ranks(methods: CurvesByMethod) -> dict[str, float | None]:
     return dict(zip(methods, map(float, statistics.mean_ranks(areas)), strict=True))
 
 
+def _floored(value: float | None) -> float | None:
+    """A ratio, but not so small that it alone decides a geometric mean."""
+    return None if value is None else max(value, SMALLEST_RATIO)
+
+
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if len(known) == len(values) else None
@@ -143,7 +149,7 @@ def _overall(honest: Mapping[str, Figures]) -> dict[str, Any]:
                 "rank": _mean([figures["rank"] for figures in of_method]),
                 "area": float(np.mean([figures["area"] for figures in of_method])),
                 **{
-                    name: geometric([figures[name] for figures in of_method])
+                    name: geometric([_floored(figures[name]) for figures in of_method])
                     for name in ("trials_to_match", "ratio_at_100", "ratio_to_gp_at_50")
                 },
                 "lost": {
