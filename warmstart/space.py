@@ -216,6 +216,20 @@ def from_unit(parameter: Parameter, unit: float) -> Value:
     return snap(parameter, parameter.low + unit * (parameter.high - parameter.low))
 
 
+def value_at(parameter: Parameter, position: float) -> Value:
+    """The value at a position on the parameter's scale, clipped and on its grid.
+
+    The inverse of ``to_unit``: 0 is ``low`` and 1 ``high``; of a categorical, the index.
+    """
+    if isinstance(parameter, Categorical):
+        return parameter.choices[int(position)]
+    position = min(max(position, 0.0), 1.0)
+    if parameter.log:
+        low, high = math.log(parameter.low), math.log(parameter.high)
+        return snap(parameter, math.exp(low + position * (high - low)))
+    return snap(parameter, parameter.low + position * (parameter.high - parameter.low))
+
+
 def snap(parameter: Float | Integer, value: float) -> Value:
     """The value nearest to ``value`` that the parameter can take."""
     step = parameter.step

@@ -1,0 +1,379 @@
+"""What is expected of a new task's configurations after some of its trials.
+
+The answer is a mixture. Some of its components believe the source tasks: the new task's
+logarithmic regret is their mean, plus how they differ among each other, plus a smooth and a rough
+remainder of its own. Others believe the new task alone. Each is a Gaussian process; the trials
+decide by their likelihood how much each counts, so that misleading sources lose their say, and
+helpful ones keep it as long as they explain what is seen.
+
+The scale of the new task's loss is not known: neither its best nor its worst. Both are integrated
+over a grid; so is, by the same likelihood, how hard the losses are warped.
+
+Besides, while trials are few, part of the say goes to a likelihood-weighted portfolio: what would
+help most if the new task were one of the source tasks, as a greedy portfolio chooses.
+
+Notation:
+    n: trials seen, pending ones included. M: candidates. T: source tasks. Q: points of the grid.
+    z: logarithmic regret; g: that of the source tasks, ``(n, T)`` or ``(M, T)``.
+    a, b: best loss and range of the new task, ``(Q,)`` each: ``z = log((loss - a) / b + eps)``.
+    E: unscaled features, ``(n, D)`` or ``(M, D)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from warmstart.kernels import matern52, squared_distances
+from warmstart.prior import Prior
+from warmstart.regret import EPSILON, from_log_regret
+
+Lengthscales = Literal["learned", "usual", "own"]
+
+
+@dataclass(frozen=True)
+class Component:
+    """One belief about the new task.
+
+    Attributes:
+        transfer: How much of the differences between source tasks to expect; 0 believes the new
+            task alone.
+        smooth: Variance of the smooth remainder.
+        rough: Variance of the rough remainder, as the noise of a loss that is the same each time.
+        share: Prior weight.
+        lengthscales: Those learned from the sources, usual ones, or fitted to the new task.
+        stretch: What they are multiplied with.
+    """
+
+    transfer: float
+    smooth: float
+    rough: float
+    share: float
+    lengthscales: Lengthscales = "learned"
+    stretch: float = 1.0
+
+
+def _components() -> tuple[Component, ...]:
+    transferred = [
+        Component(transfer, smooth, rough, 0.5 / 8)
+        for transfer in (1.0, 0.5)
+        for smooth in (0.05, 0.2)
+        for rough in (0.03, 0.3)
+    ]
+    own = [
+        Component(0.0, smooth, 0.1 * smooth, share, lengthscales, stretch)
+        for smooth in (0.5, 1.5)
+        for share, lengthscales, stretch in (
+            (0.05, "learned", 1.0),
+            (0.05, "learned", 0.5),
+            (0.05, "usual", 1.0),
+            (0.10, "own", 1.0),
+        )
+    ]
+    return (*transferred, *own)  # type: ignore[arg-type]
+
+
+COMPONENTS = _components()
+
+_ROUGHNESS = 0.2  # lengthscale of the rough remainder, relative to the smooth one
+_NOISE_SHARE = 0.05  # of the learned noise, what repeats of a configuration would differ by
+_JITTER = 1e-6
+_USUAL_LENGTHSCALE = 0.6
+_OWN_MEAN = -1.0  # of z where the new task is believed alone,
+_OWN_LEVEL = 4.0  # and the variance of that
+# The grid of a and b, in units of the spread of the losses seen.
+_BELOW_BEST = np.array([0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
+_RANGE = np.array([0.5, 1.0, 2.0, 4.0, 10.0, 30.0])
+# Losses are capped at this many times the distance from the best to the median.
+_CAP = 20.0
+# Components and grid points with less than this share of the largest weight are left out.
+_LEAST_WEIGHT = 0.002
+_MOST_TERMS = 32
+# The portfolio's say is this, squared, over the number of trials from there on.
+_PORTFOLIO_TRIALS = 3.0
+_PORTFOLIO_REMAINDER = 0.3
+_PORTFOLIO_NOISE = 0.01
+# From this trial on the likelihood tells source tasks apart; two trials only tell which is better.
+_FEWEST_TO_TELL = 3
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The new task's trials as arrays, those that finished first.
+
+    Attributes:
+        features: Unscaled, ``(n, D)``.
+        log_regrets: Of the source tasks at the same configurations, ``(n, T)``.
+        losses: Of the finished trials, ``(n_finished,)``; the rest of the rows is pending.
+    """
+
+    features: np.ndarray
+    log_regrets: np.ndarray
+    losses: np.ndarray
+
+
+class Posterior:
+    """The mixture after some trials.
+
+    Args:
+        prior: Of the estimator.
+        task_weights: Prior weight of each source task, ``(T,)``, sum 1.
+        trials: At least one finished trial.
+        own_lengthscales: Fitted to the new task, ``(d,)``; ``None`` leaves out what needs them.
+        components: The beliefs that are mixed.
+
+    Attributes:
+        shares: Posterior weight of each component.
+        task_weights: Posterior weight of each source task, ``(T,)``.
+    """
+
+    def __init__(
+        self,
+        prior: Prior,
+        task_weights: np.ndarray,
+        trials: Trials,
+        *,
+        own_lengthscales: np.ndarray | None = None,
+        components: tuple[Component, ...] = COMPONENTS,
+    ) -> None:
+        self._prior = prior
+        self._prior_weights = task_weights
+        self._trials = trials
+        column_of = prior.encoding.column_of
+        self._scales: dict[Lengthscales, np.ndarray] = {
+            "learned": prior.lengthscales[column_of],
+            "usual": np.full(len(column_of), _USUAL_LENGTHSCALE),
+        }
+        if own_lengthscales is not None:
+            self._scales["own"] = own_lengthscales[column_of]
+        self._components = [c for c in components if c.lengthscales in self._scales]
+        if not task_weights.size:
+            self._components = [c for c in self._components if not c.transfer]
+
+        losses, n = trials.losses, len(trials.features)
+        seen = np.minimum(losses, _cap(losses))
+        # A pending trial is taken to become middling: nothing is gained by its neighbours.
+        y = np.append(seen, np.full(n - len(losses), np.median(seen)))
+        self._best, self._range = _grid(seen)
+        shifted = (y[:, None] - self._best) / self._range + EPSILON
+        self._z = np.log(np.maximum(shifted, 1e-12))
+        self._log_jacobian = -(self._z[: len(losses)] + np.log(self._range)).sum(axis=0)
+        self._n_finished = len(losses)
+
+        self._mean = trials.log_regrets @ task_weights
+        self._spread = self._deviations(trials.log_regrets, self._mean)
+        self._fit()
+        self.task_weights = self._weigh_tasks()
+
+    def _deviations(self, log_regrets: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """What the source tasks' covariance is the product of, ``(n, T)``."""
+        return (log_regrets - mean[:, None]) * np.sqrt(self._prior_weights)
+
+    def _covariances(self, E: np.ndarray) -> _Covariances:
+        return _Covariances(self._trials.features, E, self._scales)
+
+    def _fit(self) -> None:
+        """Condition every component on the trials at every grid point, and weigh them all."""
+        from scipy.linalg import cholesky, solve_triangular
+
+        n = len(self._z)
+        among = self._covariances(self._trials.features)
+        between_tasks = self._spread @ self._spread.T
+        # Pending trials are no evidence; they only lower the uncertainty around them.
+        told = slice(0, self._n_finished)
+        self._factors = []
+        self._residuals = []
+        log_weights = np.empty((len(self._components), len(self._best)))
+        for i, component in enumerate(self._components):
+            K = among.own(component)
+            if component.transfer:
+                K = K + component.transfer * between_tasks
+                mean = self._mean
+            else:
+                K = K + _OWN_LEVEL
+                mean = np.full(n, _OWN_MEAN)
+            K[np.diag_indices(n)] += _NOISE_SHARE * self._prior.noise + _JITTER
+            L = cholesky(K, lower=True, check_finite=False)
+            residual = solve_triangular(
+                L, self._z - mean[:, None], lower=True, check_finite=False
+            )
+            log_likelihood = (
+                self._log_jacobian
+                - np.log(np.diag(L)[told]).sum()
+                - 0.5 * np.einsum("nq,nq->q", residual[told], residual[told])
+            )
+            log_weights[i] = np.log(component.share) + log_likelihood
+            self._factors.append(L)
+            self._residuals.append(residual)
+        weights = np.exp(log_weights - log_weights.max())
+        self._weights = weights / weights.sum()
+        self.shares = self._weights.sum(axis=1)
+
+    @property
+    def transfer_share(self) -> float:
+        """Posterior weight of all components that believe the source tasks."""
+        believed = [c.transfer > 0 for c in self._components]
+        return float(self.shares[believed].sum())
+
+    def _weigh_tasks(self) -> np.ndarray:
+        """Posterior weight of each source task as the only one that is like the new task."""
+        from scipy.linalg import cholesky, solve_triangular
+
+        n = self._n_finished
+        if n < _FEWEST_TO_TELL or not self._prior_weights.size:
+            return self._prior_weights
+        E = self._prior.scale(self._trials.features[:n])
+        K = _PORTFOLIO_REMAINDER * matern52(squared_distances(E, E))
+        K[np.diag_indices(n)] += self._prior.noise + _PORTFOLIO_NOISE
+        L = cholesky(K, lower=True, check_finite=False)
+        n_grid = len(self._best)
+        both = np.concatenate([self._z[:n], self._trials.log_regrets[:n]], axis=1)
+        whitened = solve_triangular(L, both, lower=True, check_finite=False)
+        z, g = whitened[:, :n_grid], whitened[:, n_grid:]
+        squares = (z * z).sum(axis=0)[:, None] - 2.0 * z.T @ g + (g * g).sum(axis=0)[None]
+        log_likelihood = self._log_jacobian[:, None] - 0.5 * squares
+        peak = log_likelihood.max(axis=0)
+        log_weights = peak + np.log(np.exp(log_likelihood - peak).sum(axis=0))
+        log_weights += np.log(np.maximum(self._prior_weights, 1e-12))
+        weights = np.exp(log_weights - log_weights.max())
+        return np.asarray(weights / weights.sum())
+
+    @property
+    def portfolio_share(self) -> float:
+        """How much of the say the portfolio has: all at the first trial, little after ten."""
+        few = _PORTFOLIO_TRIALS / (_PORTFOLIO_TRIALS + self._n_finished - 1)
+        return few**2 * min(1.0, 2.0 * self.transfer_share)
+
+    def improvement(self, E: np.ndarray, log_regrets: np.ndarray) -> np.ndarray:
+        """Expected improvement, in regret, of each candidate over the best trial, ``(M,)``.
+
+        Args:
+            E: Unscaled features of the candidates, ``(M, D)``.
+            log_regrets: Of the source tasks, ``(M, T)``.
+        """
+        share = self.portfolio_share
+        expected = (1.0 - share) * self._expected_improvement(E, log_regrets)
+        if share > 0:
+            expected += share * portfolio_improvement(
+                log_regrets, self._trials.log_regrets, self.task_weights
+            )
+        return expected
+
+    def _expected_improvement(self, E: np.ndarray, log_regrets: np.ndarray) -> np.ndarray:
+        from scipy.linalg import solve_triangular
+        from scipy.special import ndtr
+
+        total = np.zeros(len(E))
+        across = self._covariances(E)
+        mean = log_regrets @ self._prior_weights
+        deviations = self._deviations(log_regrets, mean)
+        best = self._z[: self._n_finished].min(axis=0)
+        flat = np.sort(self._weights, axis=None)
+        least = max(flat[-min(_MOST_TERMS, len(flat))], _LEAST_WEIGHT * flat[-1])
+        between_tasks = self._spread @ deviations.T
+        for i, component in enumerate(self._components):
+            chosen = np.flatnonzero(self._weights[i] >= least)
+            if not len(chosen):
+                continue
+            k = across.own(component)
+            variance = np.full(len(E), component.smooth + component.rough)
+            if component.transfer:
+                k = k + component.transfer * between_tasks
+                variance += component.transfer * np.einsum("mt,mt->m", deviations, deviations)
+            else:
+                k = k + _OWN_LEVEL
+                variance += _OWN_LEVEL
+            V = solve_triangular(self._factors[i], k, lower=True, check_finite=False)
+            variance -= np.einsum("nm,nm->m", V, V)
+            deviation = np.sqrt(np.maximum(variance, 1e-8))[:, None]
+            expected = V.T @ self._residuals[i][:, chosen]
+            expected += (mean if component.transfer else np.full(len(E), _OWN_MEAN))[:, None]
+            goal = best[chosen][None]
+            u = (goal - expected) / deviation
+            gain = np.exp(goal) * ndtr(u)
+            gain -= np.exp(expected + 0.5 * deviation**2) * ndtr(u - deviation)
+            total += gain @ self._weights[i, chosen]
+        return total
+
+
+class _Covariances:
+    """Covariances between the trials and other rows, each distance and kernel computed once."""
+
+    def __init__(
+        self, E: np.ndarray, others: np.ndarray, scales: dict[Lengthscales, np.ndarray]
+    ) -> None:
+        self._E = E
+        self._others = others
+        self._scales = scales
+        self._distances: dict[Lengthscales, np.ndarray] = {}
+        self._kernels: dict[tuple[Lengthscales, float], np.ndarray] = {}
+
+    def own(self, component: Component) -> np.ndarray:
+        """Covariance of the remainder of the new task's own, ``(n, M)``; a fresh array."""
+        smooth = self._kernel(component.lengthscales, component.stretch)
+        rough = self._kernel(component.lengthscales, component.stretch * _ROUGHNESS)
+        return component.smooth * smooth + component.rough * rough
+
+    def _kernel(self, lengthscales: Lengthscales, stretch: float) -> np.ndarray:
+        key = (lengthscales, stretch)
+        if key not in self._kernels:
+            if lengthscales not in self._distances:
+                scale = self._scales[lengthscales]
+                self._distances[lengthscales] = squared_distances(
+                    self._E / scale, self._others / scale
+                )
+            self._kernels[key] = matern52(self._distances[lengthscales] / stretch**2)
+        return self._kernels[key]
+
+
+def portfolio_improvement(
+    log_regrets: np.ndarray, tried: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """By how much candidates improve on what was tried, if the new task were a source task.
+
+    Args:
+        log_regrets: Of the source tasks at the candidates, ``(M, T)``.
+        tried: Of the source tasks at the configurations tried, ``(n, T)``.
+        weights: Of the source tasks, ``(T,)``.
+
+    Returns:
+        Expected improvement in regret, ``(M,)``.
+    """
+    regrets = from_log_regret(log_regrets)
+    if not len(tried):
+        return np.asarray(1.0 - regrets @ weights)
+    reached = from_log_regret(tried).min(axis=0)
+    return np.asarray(np.maximum(reached - regrets, 0.0) @ weights)
+
+
+def _cap(losses: np.ndarray) -> float:
+    """A loss above which all are as bad: one diverged trial must not set the scale."""
+    best, median = losses.min(), np.median(losses)
+    return float(best + _CAP * (median - best)) if median > best else float(losses.max())
+
+
+def _grid(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Best loss and range of the new task, ``(Q,)`` each, all pairs equally likely."""
+    spread = float(np.ptp(losses))
+    spread = spread if spread > 0 else max(abs(float(losses.min())), 1e-12)
+    best, extent = np.meshgrid(
+        losses.min() - _BELOW_BEST * spread, _RANGE * spread, indexing="ij"
+    )
+    return best.ravel(), extent.ravel()
+
+
+def fit_own_lengthscales(prior: Prior, trials: Trials) -> np.ndarray | None:
+    """Lengthscales ``(d,)`` fitted to the finished trials; ``None`` where these are all alike."""
+    from warmstart.lengthscales import fit_lengthscales
+
+    losses = np.minimum(trials.losses, _cap(trials.losses))
+    spread = float(np.ptp(losses))
+    if spread <= 0:
+        return None
+    z = np.log((losses - losses.min() + 0.03 * spread) / (2.0 * spread) + EPSILON)
+    target = (z - z.mean()) / z.std()
+    features = trials.features[: len(losses)]
+    column_of = prior.encoding.column_of
+    return fit_lengthscales([(features, target)], column_of, n_iterations=15)[0]

@@ -1,0 +1,279 @@
+"""Choosing the next configuration of a user's space.
+
+Notation: see ``warmstart.axes`` for positions and coordinates, ``warmstart.posterior`` for E.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from warmstart.axes import Axes
+from warmstart.posterior import (
+    Posterior,
+    Trials,
+    fit_own_lengthscales,
+    portfolio_improvement,
+)
+from warmstart.prior import Prior, nearest_tasks
+
+_N_RANDOM = 500
+_N_AROUND = 5  # best trials that are searched around,
+_N_NEIGHBOURS = 20  # by so many neighbours each;
+_N_REFINED = 4  # best candidates that are refined,
+_N_REFINEMENTS = 12  # by so many neighbours each
+_WIDE_STEPS = np.geomspace(0.005, 0.2, 8)
+_NARROW_STEPS = np.geomspace(0.003, 0.1, 8)
+# Two configurations nearer than this, squared and in coordinates, are the same.
+_SAME = 1e-10
+# More trials than this are thinned out: the best, the latest and a sample of the rest stay.
+_MOST_TRIALS = 150
+# The new task's lengthscales are fitted anew whenever trials have grown by a third.
+_FIRST_FIT = 10
+_FIT_GROWTH = 4 / 3
+
+
+@dataclass(frozen=True)
+class Observations:
+    """The trials of a study on a user's axes, in the order of their numbers.
+
+    Attributes:
+        coordinates: Of finished trials, ``(n, d)``.
+        losses: Of finished trials, ``(n,)``, finite.
+        pending: Coordinates of trials that run, ``(r, d)``.
+    """
+
+    coordinates: np.ndarray
+    losses: np.ndarray
+    pending: np.ndarray
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A chosen configuration and why.
+
+    Attributes:
+        position: On the user's axes, ``(p,)``.
+        coordinates: Canonical, ``(d,)``.
+        portfolio_share: What the source tasks' portfolio had to say in the choice, 0 to 1.
+        transfer_share: What the source tasks had to say in the rest, 0 to 1.
+        tasks: Ids of the source tasks that counted most, with their weights.
+    """
+
+    position: np.ndarray
+    coordinates: np.ndarray
+    portfolio_share: float
+    transfer_share: float
+    tasks: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    positions: np.ndarray
+    coordinates: np.ndarray
+    features: np.ndarray
+    log_regrets: np.ndarray
+
+    def and_these(self, other: _Candidates) -> _Candidates:
+        return _Candidates(
+            np.concatenate([self.positions, other.positions]),
+            np.concatenate([self.coordinates, other.coordinates]),
+            np.concatenate([self.features, other.features]),
+            np.concatenate([self.log_regrets, other.log_regrets]),
+        )
+
+
+class Proposer:
+    """Proposes configurations on one set of axes.
+
+    What does not depend on the trials is computed once; all else is computed from the trials
+    given, so that two proposers give the same answers.
+
+    Args:
+        prior: Of the estimator.
+        axes: The user's space.
+        task_weights: Prior weight of each source task, ``(T,)``.
+        seed: Of the random candidates.
+        fixed: Positions, by index of the axis, that may not be chosen freely; for a value that
+            the axis lacks, its coordinate is given too.
+    """
+
+    def __init__(
+        self,
+        prior: Prior,
+        axes: Axes,
+        task_weights: np.ndarray,
+        *,
+        seed: int,
+        fixed: Mapping[int, tuple[float, float]] | None = None,
+    ) -> None:
+        self._prior = prior
+        self._axes = axes
+        self._weights = task_weights
+        self._fixed = dict(fixed or {})
+        rng = np.random.default_rng(seed)
+        known = np.concatenate([prior.proposals, prior.inducing])
+        positions = np.concatenate([axes.nearest(known), axes.draw(_N_RANDOM, rng)])
+        self._static = self._distinct(self._candidates(positions))
+        self._own_lengthscales: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
+
+    def propose(self, observations: Observations, rng: np.random.Generator) -> Proposal:
+        """Choose the next configuration.
+
+        Args:
+            observations: The trials so far.
+            rng: Of the local search; one of its own for each trial.
+        """
+        taken = np.concatenate([observations.coordinates, observations.pending])
+        if not len(observations.losses):
+            log_regrets = self._log_regrets(self._features(taken))
+            scores = portfolio_improvement(self._static.log_regrets, log_regrets, self._weights)
+            best = self._best(self._static, scores, taken)
+            return self._proposal(self._static, best, 1.0, 1.0, self._weights)
+        trials = self._trials(observations)
+        posterior = Posterior(
+            self._prior, self._weights, trials, own_lengthscales=self._lengthscales(trials)
+        )
+        best_trials = np.argsort(observations.losses, kind="stable")[:_N_AROUND]
+        around = self._axes.nearest(observations.coordinates[best_trials])
+        candidates = self._static
+        if len(around):
+            near = self._neighbours(around, _N_NEIGHBOURS, _WIDE_STEPS, rng)
+            candidates = candidates.and_these(near)
+        scores = posterior.improvement(candidates.features, candidates.log_regrets)
+        best = self._best(candidates, scores, taken)
+        top = np.argsort(-scores, kind="stable")[:_N_REFINED]
+        refined = self._neighbours(
+            candidates.positions[top], _N_REFINEMENTS, _NARROW_STEPS, rng
+        )
+        new_scores = posterior.improvement(refined.features, refined.log_regrets)
+        new_best = self._best(refined, new_scores, taken)
+        chosen = (candidates, best)
+        if new_scores[new_best] > scores[best] and not self._is_taken(refined, taken)[new_best]:
+            chosen = (refined, new_best)
+        return self._proposal(
+            *chosen,
+            posterior.portfolio_share,
+            posterior.transfer_share,
+            posterior.task_weights,
+        )
+
+    def _proposal(
+        self,
+        candidates: _Candidates,
+        index: int,
+        portfolio_share: float,
+        transfer_share: float,
+        task_weights: np.ndarray,
+    ) -> Proposal:
+        tasks = nearest_tasks(self._prior, task_weights, 3)
+        largest = np.sort(task_weights)[::-1][:3]
+        return Proposal(
+            position=candidates.positions[index],
+            coordinates=candidates.coordinates[index],
+            portfolio_share=portfolio_share,
+            transfer_share=transfer_share,
+            tasks=tuple(
+                (task.id, round(float(weight), 4))
+                for task, weight in zip(tasks, largest, strict=True)
+            ),
+        )
+
+    def _trials(self, observations: Observations) -> Trials:
+        kept = _thinned(observations.losses)
+        finished = observations.coordinates[kept]
+        features = self._features(np.concatenate([finished, observations.pending]))
+        return Trials(features, self._log_regrets(features), observations.losses[kept])
+
+    def _lengthscales(self, trials: Trials) -> np.ndarray | None:
+        """Those fitted to the first trials, as many as the last time that a fit was due."""
+        n = len(trials.losses)
+        if n < _FIRST_FIT:
+            return None
+        due = _FIRST_FIT
+        while int(np.ceil(due * _FIT_GROWTH)) <= n:
+            due = int(np.ceil(due * _FIT_GROWTH))
+        first = Trials(trials.features[:due], trials.log_regrets[:due], trials.losses[:due])
+        known = self._own_lengthscales.get(due)
+        if known is not None and np.array_equal(known[0], first.losses):
+            return known[1]
+        fitted = fit_own_lengthscales(self._prior, first)
+        self._own_lengthscales = {due: (first.losses, fitted)}
+        return fitted
+
+    def _features(self, coordinates: np.ndarray) -> np.ndarray:
+        return self._prior.encoding.features(coordinates)
+
+    def _log_regrets(self, features: np.ndarray) -> np.ndarray:
+        return self._prior.log_regrets(self._prior.scale(features))
+
+    def _candidates(self, positions: np.ndarray) -> _Candidates:
+        positions = positions.copy()
+        for k, (position, _) in self._fixed.items():
+            positions[:, k] = position
+        coordinates = self._axes.coordinates(positions)
+        for k, (_, coordinate) in self._fixed.items():
+            coordinates[:, self._axes.axes[k].column] = coordinate
+        features = self._features(self._prior.encoding.settle(coordinates))
+        return _Candidates(positions, coordinates, features, self._log_regrets(features))
+
+    def _distinct(self, candidates: _Candidates) -> _Candidates:
+        rows = np.nan_to_num(np.round(candidates.coordinates, 6), nan=-9.0)
+        first = np.sort(np.unique(rows, axis=0, return_index=True)[1])
+        return _Candidates(
+            candidates.positions[first],
+            candidates.coordinates[first],
+            candidates.features[first],
+            candidates.log_regrets[first],
+        )
+
+    def _neighbours(
+        self, positions: np.ndarray, n_each: int, scales: np.ndarray, rng: np.random.Generator
+    ) -> _Candidates:
+        repeated = np.repeat(positions, n_each, axis=0)
+        steps = np.resize(scales, len(repeated))
+        return self._candidates(self._axes.neighbours(repeated, steps, rng))
+
+    def _is_taken(self, candidates: _Candidates, taken: np.ndarray) -> np.ndarray:
+        """Which candidates were tried, or run now, ``(M,)`` booleans."""
+        if not len(taken):
+            return np.zeros(len(candidates.features), dtype=bool)
+        features = self._features(taken)
+        differences = np.abs(candidates.features[:, None, :] - features[None, :, :]).max(axis=2)
+        return np.asarray((differences**2).min(axis=1) < _SAME)
+
+    def _best(self, candidates: _Candidates, scores: np.ndarray, taken: np.ndarray) -> int:
+        """The best candidate that is not taken; the best of all if all are."""
+        is_taken = self._is_taken(candidates, taken)
+        if is_taken.all():
+            return int(scores.argmax())
+        return int(np.where(is_taken, -np.inf, scores).argmax())
+
+
+def _thinned(losses: np.ndarray) -> np.ndarray:
+    """Indices of the trials that are modelled, in order."""
+    n = len(losses)
+    if n <= _MOST_TRIALS:
+        return np.arange(n)
+    best = np.argsort(losses, kind="stable")[: _MOST_TRIALS // 2]
+    latest = np.arange(n - _MOST_TRIALS // 4, n)
+    rest = np.setdiff1d(np.arange(n), np.concatenate([best, latest]))
+    n_more = _MOST_TRIALS - len(np.union1d(best, latest))
+    spread = rest[np.linspace(0, len(rest) - 1, n_more).astype(int)]
+    return np.union1d(np.union1d(best, latest), spread)
+
+
+def propose_batch(
+    proposer: Proposer, observations: Observations, n: int, *, seed: int
+) -> Sequence[Proposal]:
+    """Choose ``n`` configurations at once, each knowing of those before it."""
+    proposals: list[Proposal] = []
+    for i in range(n):
+        pending = [observations.pending, *(p.coordinates[None] for p in proposals)]
+        so_far = Observations(
+            observations.coordinates, observations.losses, np.concatenate(pending)
+        )
+        proposals.append(proposer.propose(so_far, np.random.default_rng((seed, i))))
+    return proposals
