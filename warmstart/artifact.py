@@ -1,7 +1,7 @@
 """Artifacts on disk: tensors and a description in one safetensors file, data only.
 
-The header's metadata has one entry, ``METADATA_KEY``: a JSON object (sorted, ASCII) of the format's
-name and version, the digest, and the description. What the tensors mean is for others to know.
+The header's metadata has one entry, ``METADATA_KEY``: a JSON object (sorted, ASCII) of name and
+version of the format, the digest, and the description. What the tensors mean, others know.
 """
 
 from __future__ import annotations
