@@ -46,7 +46,9 @@ class Encoding:
         categories = [np.arange(n) if n else np.full(1, np.nan) for n in self.n_choices]
         self._category = np.concatenate([np.empty(0), *categories])[None, :]
         self._conditions = [
-            (j, *self._parent(name)) for j, name in enumerate(self.names) if name in space.conditions
+            (j, *self._parent(name))
+            for j, name in enumerate(self.names)
+            if name in space.conditions
         ]
 
     def _parent(self, name: str) -> tuple[int, np.ndarray]:
@@ -80,8 +82,8 @@ class Encoding:
 
         A child of a category that is not known stays.
         """
-        for j in self.numeric:
-            np.clip(coordinates[:, j], -_FARTHEST, 1 + _FARTHEST, out=coordinates[:, j])
+        numbers = coordinates[:, self.numeric]
+        coordinates[:, self.numeric] = np.clip(numbers, -_FARTHEST, 1 + _FARTHEST)
         inactive: dict[int, np.ndarray] = {}
         for j, parent, codes in self._conditions:
             category = coordinates[:, parent]

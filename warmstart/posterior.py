@@ -56,23 +56,24 @@ class Component:
 
 
 def _components() -> tuple[Component, ...]:
+    kinds: tuple[tuple[float, Lengthscales, float], ...] = (
+        (0.05, "learned", 1.0),
+        (0.05, "learned", 0.5),
+        (0.05, "usual", 1.0),
+        (0.10, "own", 1.0),
+    )
     transferred = [
         Component(transfer, smooth, rough, 0.5 / 8)
         for transfer in (1.0, 0.5)
         for smooth in (0.05, 0.2)
         for rough in (0.03, 0.3)
     ]
-    own = [
+    alone = [
         Component(0.0, smooth, 0.1 * smooth, share, lengthscales, stretch)
         for smooth in (0.5, 1.5)
-        for share, lengthscales, stretch in (
-            (0.05, "learned", 1.0),
-            (0.05, "learned", 0.5),
-            (0.05, "usual", 1.0),
-            (0.10, "own", 1.0),
-        )
+        for share, lengthscales, stretch in kinds
     ]
-    return (*transferred, *own)  # type: ignore[arg-type]
+    return (*transferred, *alone)
 
 
 COMPONENTS = _components()
@@ -196,9 +197,7 @@ class Posterior:
                 mean = np.full(n, _OWN_MEAN)
             K[np.diag_indices(n)] += _NOISE_SHARE * self._prior.noise + _JITTER
             L = cholesky(K, lower=True, check_finite=False)
-            residual = solve_triangular(
-                L, self._z - mean[:, None], lower=True, check_finite=False
-            )
+            residual = solve_triangular(L, self._z - mean[:, None], lower=True, check_finite=False)
             log_likelihood = (
                 self._log_jacobian
                 - np.log(np.diag(L)[told]).sum()
@@ -358,9 +357,7 @@ def _grid(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Best loss and range of the new task, ``(Q,)`` each, all pairs equally likely."""
     spread = float(np.ptp(losses))
     spread = spread if spread > 0 else max(abs(float(losses.min())), 1e-12)
-    best, extent = np.meshgrid(
-        losses.min() - _BELOW_BEST * spread, _RANGE * spread, indexing="ij"
-    )
+    best, extent = np.meshgrid(losses.min() - _BELOW_BEST * spread, _RANGE * spread, indexing="ij")
     return best.ravel(), extent.ravel()
 
 

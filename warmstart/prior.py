@@ -136,7 +136,7 @@ class Prior:
         return features / self.lengthscales[self.encoding.column_of]
 
     def log_regrets(self, features: np.ndarray) -> np.ndarray:
-        """Logarithmic regret ``(n, T)`` that each source task has at scaled features ``(n, D)``."""
+        """Logarithmic regret ``(n, T)`` of the source tasks at scaled features ``(n, D)``."""
         K = matern52(squared_distances(features, self._inducing_features))
         return np.asarray(K @ self._weights + self._levels)
 

@@ -145,9 +145,7 @@ class Proposer:
         scores = posterior.improvement(candidates.features, candidates.log_regrets)
         best = self._best(candidates, scores, taken)
         top = np.argsort(-scores, kind="stable")[:_N_REFINED]
-        refined = self._neighbours(
-            candidates.positions[top], _N_REFINEMENTS, _NARROW_STEPS, rng
-        )
+        refined = self._neighbours(candidates.positions[top], _N_REFINEMENTS, _NARROW_STEPS, rng)
         new_scores = posterior.improvement(refined.features, refined.log_regrets)
         new_best = self._best(refined, new_scores, taken)
         chosen = (candidates, best)

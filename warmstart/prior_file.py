@@ -1,0 +1,114 @@
+"""Priors in an artifact: which tensors and which part of the description are whose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from warmstart.artifact import Artifact
+from warmstart.errors import ArtifactError, WarmStartError
+from warmstart.prior import Prior, SourceTask
+from warmstart.space import SearchSpace
+
+KIND = "priors"
+
+# Values are good to about 0.001, far below the noise of any history.
+_PRECISION = {
+    "lengthscales": np.float32,
+    "inducing": np.float32,
+    "values": np.float16,
+    "proposals": np.float32,
+    "proposed_by": np.int32,
+}
+
+
+def pack_priors(
+    priors: Mapping[str, Prior], card: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Tensors and description of an artifact that holds these priors.
+
+    Args:
+        priors: By the estimator's canonical name.
+        card: What users should know: how it was made, licences, figures, limits.
+    """
+    tensors = {
+        f"{name}/{field}": getattr(prior, field).astype(dtype)
+        for name, prior in priors.items()
+        for field, dtype in _PRECISION.items()
+    }
+    estimators = {
+        name: {
+            "space": prior.space.to_json(),
+            "noise": prior.noise,
+            "bandwidth": prior.bandwidth,
+            "descriptor_names": list(prior.descriptor_names),
+            "tasks": [task.to_json() for task in prior.tasks],
+        }
+        for name, prior in priors.items()
+    }
+    return tensors, {"kind": KIND, "card": dict(card), "estimators": estimators}
+
+
+def estimators_in(artifact: Artifact) -> list[str]:
+    """Canonical names of the estimators whose priors an artifact holds.
+
+    Raises:
+        ArtifactError: If it holds something else.
+    """
+    if artifact.description.get("kind") != KIND:
+        raise ArtifactError(
+            f"An artifact of kind {artifact.description.get('kind')!r} given; expected {KIND!r}, "
+            "as 'metaopt train' writes it."
+        )
+    return list(artifact.description["estimators"])
+
+
+def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
+    """The prior of one of ``estimators_in(artifact)``.
+
+    Raises:
+        ArtifactError: If it is not complete.
+    """
+    try:
+        data = artifact.description["estimators"][estimator]
+        tensors = {
+            field: np.asarray(artifact.tensors[f"{estimator}/{field}"], dtype=float)
+            for field in _PRECISION
+        }
+        prior = Prior(
+            estimator=estimator,
+            space=SearchSpace.from_json(data["space"]),
+            tasks=tuple(SourceTask.from_json(task) for task in data["tasks"]),
+            lengthscales=tensors["lengthscales"],
+            noise=float(data["noise"]),
+            inducing=tensors["inducing"],
+            values=tensors["values"],
+            proposals=tensors["proposals"],
+            proposed_by=tensors["proposed_by"].astype(int),
+            descriptor_names=tuple(data["descriptor_names"]),
+            bandwidth=float(data["bandwidth"]),
+        )
+        _check_shapes(prior)
+    except (KeyError, TypeError, ValueError, WarmStartError) as error:
+        raise ArtifactError(
+            f"The artifact's prior of {estimator} is not complete ({error}); "
+            "make the artifact anew with 'metaopt train'."
+        ) from error
+    return prior
+
+
+def _check_shapes(prior: Prior) -> None:
+    n_tasks, d = len(prior.tasks), len(prior.space.parameters)
+    m, k = len(prior.inducing), len(prior.proposals)
+    shapes = {
+        "lengthscales": (prior.lengthscales.shape, (d,)),
+        "inducing": (prior.inducing.shape, (m, d)),
+        "values": (prior.values.shape, (n_tasks, m)),
+        "proposals": (prior.proposals.shape, (k, d)),
+        "proposed_by": (prior.proposed_by.shape, (k,)),
+    }
+    for name, (given, expected) in shapes.items():
+        if given != expected:
+            raise ArtifactError(f"{name} of shape {given}, expected {expected}")

@@ -1,0 +1,123 @@
+"""The trials of an Optuna study as plain records: losses to minimise, whatever the study's are.
+
+Optuna's states, directions, constraints and intermediate values are read here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from warmstart.constraints import constraint_violation
+
+# Beyond this many running trials, the oldest are taken as abandoned.
+_MOST_PENDING = 64
+
+
+@dataclass(frozen=True)
+class StudyTrial:
+    """One trial of a study.
+
+    Attributes:
+        number: As in the study.
+        params: The values suggested so far.
+        distributions: Where they came from.
+        loss: ``None`` while it runs; infinite if it failed.
+        is_final: Whether the loss is that of a complete trial, not of a pruned or failed one.
+        user_attrs: As in the study.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+    loss: float | None
+    is_final: bool
+    user_attrs: Mapping[str, Any]
+
+
+def study_trials(study: Study, *, before: int | None = None) -> list[StudyTrial]:
+    """The finished and the running trials of a single-objective study, by number.
+
+    A trial that violates constraints is as bad as a failed one, until one is feasible; before
+    that, the total violation is the loss. A pruned trial has its last intermediate value, but is
+    never better than the median of the complete trials.
+
+    Args:
+        study: With one objective.
+        before: A running trial to leave out: the one that is being suggested.
+    """
+    sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+    trials = [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state != TrialState.WAITING and trial.number != before
+    ]
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+    abandoned = {trial.number for trial in running[:-_MOST_PENDING]}
+    read = [_read(t, sign) for t in trials if t.number not in abandoned]
+
+    violations = {
+        t.number: constraint_violation(t) or 0.0 for t in trials if t.state == TrialState.COMPLETE
+    }
+    infeasible = {number for number, violation in violations.items() if violation > 0}
+    if infeasible:
+        nothing_feasible = len(infeasible) == len(violations)
+        read = [
+            _with_loss(t, violations[t.number] if nothing_feasible else math.inf, final=False)
+            if t.number in infeasible
+            else t
+            for t in read
+        ]
+    complete = [t.loss for t in read if t.is_final and t.loss is not None]
+    median = float(np.median(complete)) if complete else -math.inf
+    return [
+        _with_loss(t, max(t.loss, median), final=False)
+        if t.loss is not None and not t.is_final and math.isfinite(t.loss)
+        else t
+        for t in read
+    ]
+
+
+def finite_losses(trials: Sequence[StudyTrial]) -> np.ndarray:
+    """The losses of finished trials, ``(n,)``; what is infinite becomes the worst finite one.
+
+    Empty if no loss is finite.
+    """
+    losses = np.array([math.inf if t.loss is None else t.loss for t in trials])
+    finite = losses[np.isfinite(losses)]
+    if not len(finite):
+        return np.empty(0)
+    return np.clip(losses, finite.min(), finite.max())
+
+
+def _read(trial: FrozenTrial, sign: float) -> StudyTrial:
+    loss: float | None = math.inf
+    if trial.state == TrialState.RUNNING:
+        loss = None
+    elif trial.state == TrialState.COMPLETE and trial.value is not None:
+        loss = sign * trial.value
+    elif trial.state == TrialState.PRUNED and trial.intermediate_values:
+        loss = sign * trial.intermediate_values[max(trial.intermediate_values)]
+    if loss is not None and math.isnan(loss):
+        loss = math.inf
+    return StudyTrial(
+        number=trial.number,
+        params=trial.params,
+        distributions=trial.distributions,
+        loss=loss,
+        is_final=trial.state == TrialState.COMPLETE,
+        user_attrs=trial.user_attrs,
+    )
+
+
+def _with_loss(trial: StudyTrial, loss: float, *, final: bool) -> StudyTrial:
+    return StudyTrial(
+        trial.number, trial.params, trial.distributions, loss, final, trial.user_attrs
+    )
