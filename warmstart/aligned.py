@@ -24,7 +24,7 @@ _MOST_CHOICES = 64
 
 
 def align_histories(
-    name: str, histories: Sequence[History]
+    name: str, histories: Sequence[History], *, space: SearchSpace | None = None
 ) -> tuple[Estimator, SearchSpace, list[AlignedHistory]]:
     """Bring histories of one estimator onto one canonical space.
 
@@ -35,16 +35,18 @@ def align_histories(
     Args:
         name: The estimator's name.
         histories: At least one.
+        space: The canonical space, where it is given, as that of an artifact.
 
     Raises:
         HistoryError: If they have no hyperparameter in common with the estimator.
     """
     spaces = [_space_of(history) for history in histories]
     known = next((estimator for estimator in ESTIMATORS if estimator.name == name), None)
-    estimator = known or uncatalogued(name, _union(name, spaces))
-    matcher = Matcher(estimator)
-    alignments = [align(space.parameters, matcher) for space in spaces]
-    space = _covered_space(estimator, matcher, histories, spaces, alignments)
+    estimator = known or uncatalogued(name, space or _union(name, spaces))
+    matcher = Matcher(estimator, space=space)
+    alignments = [align(own.parameters, matcher) for own in spaces]
+    if space is None:
+        space = _covered_space(estimator, matcher, histories, spaces, alignments)
     if not space.parameters:
         raise HistoryError(
             f"{len(histories)} histories of {name} given, tuning "

@@ -175,6 +175,10 @@ class Axes:
         axes: The axes by canonical name.
         encoding: Of the canonical space.
         fixed: Canonical values of what is not tuned; ``UNKNOWN`` and absent ones stay open.
+
+    Attributes:
+        axes: In the order of the encoding.
+        base: Coordinates of what is not tuned, ``(d,)``; NaN elsewhere.
     """
 
     def __init__(
@@ -186,35 +190,22 @@ class Axes:
     ) -> None:
         self.encoding = encoding
         self.axes = tuple(axes[name] for name in encoding.names if name in axes)
-        self._base = np.full(len(encoding.names), np.nan)
+        self.base = np.full(len(encoding.names), np.nan)
         for name, value in fixed.items():
             if value is not UNKNOWN and name in encoding.names and name not in axes:
-                self._base[encoding.names.index(name)] = encoding.coordinate(name, value)
+                self.base[encoding.names.index(name)] = encoding.coordinate(name, value)
         for axis in self.axes:
             # Who tunes a parameter has it active, whatever the library's default says.
             for parent, category in encoding.parents(axis.canonical):
                 if parent not in axes:
                     column = encoding.names.index(parent)
-                    self._base[column] = encoding.coordinate(parent, category)
+                    self.base[column] = encoding.coordinate(parent, category)
 
     def coordinates(self, positions: np.ndarray) -> np.ndarray:
         """Canonical coordinates ``(n, d)`` of positions ``(n, p)``."""
-        rows = np.tile(self._base, (len(positions), 1))
+        rows = np.tile(self.base, (len(positions), 1))
         for k, axis in enumerate(self.axes):
             rows[:, axis.column] = axis.coordinates(positions[:, k])
-        return self.encoding.settle(rows)
-
-    def coordinates_of(self, configurations: Sequence[Mapping[str, Value]]) -> np.ndarray:
-        """Canonical coordinates ``(n, d)`` of configurations in the user's names.
-
-        A parameter that a configuration lacks is inactive there.
-        """
-        rows = np.tile(self._base, (len(configurations), 1))
-        for axis in self.axes:
-            rows[:, axis.column] = [
-                axis.coordinate(configuration[axis.name]) if axis.name in configuration else np.nan
-                for configuration in configurations
-            ]
         return self.encoding.settle(rows)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -260,14 +251,4 @@ class Axes:
         return {
             axis.name: axis.value(float(position))
             for axis, position in zip(self.axes, row, strict=True)
-        }
-
-    def active_values(self, row: np.ndarray) -> dict[str, Value]:
-        """As ``values``, without what has no effect beside the other values."""
-        settled = self.coordinates(row[None])[0]
-        return {
-            axis.name: axis.value(float(position))
-            for axis, position in zip(self.axes, row, strict=True)
-            if not np.isnan(settled[axis.column])
-            or np.isnan(axis.coordinates(np.array([position]))[0])
         }

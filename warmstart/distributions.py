@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -9,12 +11,13 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from warmstart.choices import plain_choice
 from warmstart.errors import SearchSpaceError
-from warmstart.space import Categorical, Float, Integer, Parameter
+from warmstart.space import Categorical, Float, Integer, Parameter, Value, same_choice
 
 
 def parameter_of(distribution: BaseDistribution) -> Parameter:
-    """The parameter that an Optuna distribution describes.
+    """The parameter that an Optuna distribution describes; its choices as plain values.
 
     Raises:
         SearchSpaceError: If it is of a kind that Optuna did not have when this was written.
@@ -28,7 +31,21 @@ def parameter_of(distribution: BaseDistribution) -> Parameter:
             distribution.low, distribution.high, log=distribution.log, step=distribution.step
         )
     if isinstance(distribution, CategoricalDistribution):
-        return Categorical(tuple(distribution.choices))
+        return Categorical(tuple(map(plain_choice, distribution.choices)))
     raise SearchSpaceError(
         f"{distribution!r} given; expected a float, int or categorical distribution of Optuna."
     )
+
+
+def external_value(distribution: BaseDistribution, value: Value) -> Any:
+    """The value as the distribution has it: for a plain choice, the choice itself.
+
+    Raises:
+        SearchSpaceError: If the distribution lacks the choice.
+    """
+    if not isinstance(distribution, CategoricalDistribution):
+        return value
+    for choice in distribution.choices:
+        if same_choice(plain_choice(choice), (value,)):
+            return choice
+    raise SearchSpaceError(f"{value!r} given; expected one of {distribution.choices!r}.")

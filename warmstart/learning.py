@@ -126,6 +126,43 @@ def learn_prior(
     return _with_bandwidth(prior)
 
 
+def extend_prior(
+    prior: Prior, histories: Sequence[AlignedHistory], *, most_tasks: int = 128, seed: int = 0
+) -> Prior:
+    """The prior with more source tasks; what all tasks share stays as it was learned.
+
+    Args:
+        prior: Of the same estimator and canonical space as the histories.
+        histories: One for each task; those that say nothing are left out.
+        most_tasks: Of the histories, the most different ones are kept.
+        seed: Of all random choices.
+    """
+    usable = [history for history in histories if history.is_informative]
+    if not usable:
+        return prior
+    rng = np.random.default_rng(seed)
+    Z = prior.scale(prior.encoding.features(prior.inducing))
+    values = np.empty((len(usable), len(Z)))
+    best = []
+    for t, history in enumerate(usable):
+        z = log_regret(regret(history.losses))
+        best.append(history.coordinates[_best(z)])
+        chosen = rng.permutation(len(z))[: _trials_each(len(usable))]
+        E = prior.scale(prior.encoding.features(history.coordinates[chosen]))
+        values[t] = _smooth(E, z[chosen], prior.noise, Z)
+    kept = _most_different(values, most_tasks)
+    first = len(prior.tasks)
+    return replace(
+        prior,
+        tasks=(*prior.tasks, *(usable[t].task for t in kept)),
+        values=np.concatenate([prior.values, values[kept]]),
+        proposals=np.concatenate([prior.proposals, *(best[t] for t in kept)]),
+        proposed_by=np.concatenate(
+            [prior.proposed_by, *(np.full(len(best[t]), first + i) for i, t in enumerate(kept))]
+        ),
+    )
+
+
 def _trials_each(n_tasks: int) -> int:
     """Trials of a task that are smoothed over: fewer of each where tasks are many."""
     return int(np.clip(200_000 // n_tasks, 100, 2000))

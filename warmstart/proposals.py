@@ -26,8 +26,8 @@ _N_REFINED = 4  # best candidates that are refined,
 _N_REFINEMENTS = 12  # by so many neighbours each
 _WIDE_STEPS = np.geomspace(0.005, 0.2, 8)
 _NARROW_STEPS = np.geomspace(0.003, 0.1, 8)
-# Two configurations nearer than this, squared and in coordinates, are the same.
-_SAME = 1e-10
+# Two configurations whose features are all nearer than this are the same.
+_SAME = 1e-5
 # More trials than this are thinned out: the best, the latest and a sample of the rest stay.
 _MOST_TRIALS = 150
 # The new task's lengthscales are fitted anew whenever trials have grown by a third.
@@ -98,6 +98,8 @@ class Proposer:
         seed: Of the random candidates.
         fixed: Positions, by index of the axis, that may not be chosen freely; for a value that
             the axis lacks, its coordinate is given too.
+        told_apart_by: Columns of coordinates; configurations that are alike in them are the
+            same. All by default.
     """
 
     def __init__(
@@ -108,29 +110,38 @@ class Proposer:
         *,
         seed: int,
         fixed: Mapping[int, tuple[float, float]] | None = None,
+        told_apart_by: Sequence[int] | None = None,
     ) -> None:
         self._prior = prior
         self._axes = axes
         self._weights = task_weights
         self._fixed = dict(fixed or {})
+        columns = prior.encoding.column_of
+        self._compared = np.flatnonzero(
+            np.isin(columns, columns if told_apart_by is None else told_apart_by)
+        )
         rng = np.random.default_rng(seed)
         known = np.concatenate([prior.proposals, prior.inducing])
         positions = np.concatenate([axes.nearest(known), axes.draw(_N_RANDOM, rng)])
         self._static = self._distinct(self._candidates(positions))
         self._own_lengthscales: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
 
-    def propose(self, observations: Observations, rng: np.random.Generator) -> Proposal:
+    def propose(
+        self, observations: Observations, rng: np.random.Generator, *, among: int = 1
+    ) -> Proposal:
         """Choose the next configuration.
 
         Args:
             observations: The trials so far.
             rng: Of the local search; one of its own for each trial.
+            among: Draw from so many of the best, so that workers who choose at once differ.
         """
-        taken = np.concatenate([observations.coordinates, observations.pending])
+        taken = self._features(np.concatenate([observations.coordinates, observations.pending]))
         if not len(observations.losses):
-            log_regrets = self._log_regrets(self._features(taken))
-            scores = portfolio_improvement(self._static.log_regrets, log_regrets, self._weights)
-            best = self._best(self._static, scores, taken)
+            scores = portfolio_improvement(
+                self._static.log_regrets, self._log_regrets(taken), self._weights
+            )
+            best = self._best(self._static, scores, taken, rng, among)
             return self._proposal(self._static, best, 1.0, 1.0, self._weights)
         trials = self._trials(observations)
         posterior = Posterior(
@@ -143,16 +154,14 @@ class Proposer:
             near = self._neighbours(around, _N_NEIGHBOURS, _WIDE_STEPS, rng)
             candidates = candidates.and_these(near)
         scores = posterior.improvement(candidates.features, candidates.log_regrets)
-        best = self._best(candidates, scores, taken)
         top = np.argsort(-scores, kind="stable")[:_N_REFINED]
         refined = self._neighbours(candidates.positions[top], _N_REFINEMENTS, _NARROW_STEPS, rng)
-        new_scores = posterior.improvement(refined.features, refined.log_regrets)
-        new_best = self._best(refined, new_scores, taken)
-        chosen = (candidates, best)
-        if new_scores[new_best] > scores[best] and not self._is_taken(refined, taken)[new_best]:
-            chosen = (refined, new_best)
+        refined_scores = posterior.improvement(refined.features, refined.log_regrets)
+        candidates = candidates.and_these(refined)
+        scores = np.concatenate([scores, refined_scores])
         return self._proposal(
-            *chosen,
+            candidates,
+            self._best(candidates, scores, taken, rng, among),
             posterior.portfolio_share,
             posterior.transfer_share,
             posterior.task_weights,
@@ -234,20 +243,35 @@ class Proposer:
         steps = np.resize(scales, len(repeated))
         return self._candidates(self._axes.neighbours(repeated, steps, rng))
 
-    def _is_taken(self, candidates: _Candidates, taken: np.ndarray) -> np.ndarray:
-        """Which candidates were tried, or run now, ``(M,)`` booleans."""
-        if not len(taken):
-            return np.zeros(len(candidates.features), dtype=bool)
-        features = self._features(taken)
-        differences = np.abs(candidates.features[:, None, :] - features[None, :, :]).max(axis=2)
-        return np.asarray((differences**2).min(axis=1) < _SAME)
+    def _best(
+        self,
+        candidates: _Candidates,
+        scores: np.ndarray,
+        taken: np.ndarray,
+        rng: np.random.Generator,
+        among: int,
+    ) -> int:
+        """The best candidate that is not taken, or one ``among`` these; the best if all are.
 
-    def _best(self, candidates: _Candidates, scores: np.ndarray, taken: np.ndarray) -> int:
-        """The best candidate that is not taken; the best of all if all are."""
-        is_taken = self._is_taken(candidates, taken)
-        if is_taken.all():
-            return int(scores.argmax())
-        return int(np.where(is_taken, -np.inf, scores).argmax())
+        Args:
+            candidates: What to choose from, ``M`` of them.
+            scores: The higher the better, ``(M,)``.
+            taken: Features of what was tried or runs now, ``(n, D)``.
+            rng: Draws if there is something to draw.
+            among: How many to draw from.
+        """
+        taken = taken[:, self._compared]
+        features = candidates.features[:, self._compared]
+        order = np.argsort(-scores, kind="stable")
+        free: list[int] = []
+        for index in order:
+            if not len(taken) or np.abs(features[index] - taken).max(axis=1).min() > _SAME:
+                free.append(int(index))
+                if len(free) == among:
+                    break
+        if not free:
+            return int(order[0])
+        return free[int(rng.integers(len(free)))] if among > 1 else free[0]
 
 
 def _thinned(losses: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,47 +42,85 @@ class StudyTrial:
     user_attrs: Mapping[str, Any]
 
 
-def study_trials(study: Study, *, before: int | None = None) -> list[StudyTrial]:
-    """The finished and the running trials of a single-objective study, by number.
+class TrialReader:
+    """Reads a study's trials again and again; a finished trial is read once.
 
-    A trial that violates constraints is as bad as a failed one, until one is feasible; before
-    that, the total violation is the loss. A pruned trial has its last intermediate value, but is
-    never better than the median of the complete trials.
-
-    Args:
-        study: With one objective.
-        before: A running trial to leave out: the one that is being suggested.
+    Attributes:
+        distributions: What each parameter was last suggested from, by its name.
     """
-    sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
-    trials = [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state != TrialState.WAITING and trial.number != before
-    ]
-    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
-    abandoned = {trial.number for trial in running[:-_MOST_PENDING]}
-    read = [_read(t, sign) for t in trials if t.number not in abandoned]
 
-    violations = {
-        t.number: constraint_violation(t) or 0.0 for t in trials if t.state == TrialState.COMPLETE
-    }
-    infeasible = {number for number, violation in violations.items() if violation > 0}
-    if infeasible:
-        nothing_feasible = len(infeasible) == len(violations)
-        read = [
-            _with_loss(t, violations[t.number] if nothing_feasible else math.inf, final=False)
-            if t.number in infeasible
+    def __init__(self) -> None:
+        self.distributions: dict[str, BaseDistribution] = {}
+        self._finished: dict[int, StudyTrial] = {}
+        self._violations: dict[int, float] = {}
+
+    def read(self, study: Study, *, before: int | None = None) -> list[StudyTrial]:
+        """The finished and the running trials of a single-objective study, by number.
+
+        All of them, also where a pruner shows samplers a part: what was tried was tried.
+
+        A trial that violates constraints is as bad as a failed one, until one is feasible;
+        before that, the total violation is the loss. A pruned trial has its last intermediate
+        value, but is never better than the median of the complete trials.
+
+        Args:
+            study: With one objective.
+            before: A running trial to leave out: the one that is being suggested.
+        """
+        sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+        read: list[StudyTrial] = []
+        running: list[StudyTrial] = []
+        for trial in study._storage.get_all_trials(study._study_id, deepcopy=False):
+            if trial.number in self._finished:
+                read.append(self._finished[trial.number])
+            elif trial.number == before or trial.state == TrialState.WAITING:
+                continue
+            else:
+                self.distributions.update(trial.distributions)
+                own = _read(trial, sign)
+                read.append(own)
+                if trial.state == TrialState.RUNNING:
+                    running.append(own)
+                    continue
+                self._finished[trial.number] = own
+                if trial.state == TrialState.COMPLETE:
+                    self._violations[trial.number] = constraint_violation(trial) or 0.0
+        abandoned = {trial.number for trial in running[:-_MOST_PENDING]}
+        if abandoned:
+            read = [trial for trial in read if trial.number not in abandoned]
+        return self._judged(read)
+
+    def _judged(self, trials: list[StudyTrial]) -> list[StudyTrial]:
+        """With the losses that violated constraints and pruning leave."""
+        numbers = {t.number for t in trials if t.number in self._violations}
+        infeasible = {number for number in numbers if self._violations[number] > 0}
+        if infeasible:
+            nothing_feasible = len(infeasible) == len(numbers)
+            trials = [
+                replace(
+                    t,
+                    loss=self._violations[t.number] if nothing_feasible else math.inf,
+                    is_final=False,
+                )
+                if t.number in infeasible
+                else t
+                for t in trials
+            ]
+        if all(t.is_final or t.loss is None or math.isinf(t.loss) for t in trials):
+            return trials
+        complete = [t.loss for t in trials if t.is_final and t.loss is not None]
+        median = float(np.median(complete)) if complete else -math.inf
+        return [
+            replace(t, loss=max(t.loss, median), is_final=False)
+            if t.loss is not None and not t.is_final and math.isfinite(t.loss)
             else t
-            for t in read
+            for t in trials
         ]
-    complete = [t.loss for t in read if t.is_final and t.loss is not None]
-    median = float(np.median(complete)) if complete else -math.inf
-    return [
-        _with_loss(t, max(t.loss, median), final=False)
-        if t.loss is not None and not t.is_final and math.isfinite(t.loss)
-        else t
-        for t in read
-    ]
+
+
+def study_trials(study: Study, *, before: int | None = None) -> list[StudyTrial]:
+    """The trials of a study, as ``TrialReader`` gives them."""
+    return TrialReader().read(study, before=before)
 
 
 def finite_losses(trials: Sequence[StudyTrial]) -> np.ndarray:
@@ -114,10 +152,4 @@ def _read(trial: FrozenTrial, sign: float) -> StudyTrial:
         loss=loss,
         is_final=trial.state == TrialState.COMPLETE,
         user_attrs=trial.user_attrs,
-    )
-
-
-def _with_loss(trial: StudyTrial, loss: float, *, final: bool) -> StudyTrial:
-    return StudyTrial(
-        trial.number, trial.params, trial.distributions, loss, final, trial.user_attrs
     )

@@ -1,0 +1,276 @@
+"""What is known before the first trial: an artifact, and histories of the user's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from warmstart.aligned import align_histories, by_estimator
+from warmstart.alignment import align
+from warmstart.artifact import read_artifact
+from warmstart.catalogue import ESTIMATORS, resolve_estimator
+from warmstart.descriptor import TaskDescriptor
+from warmstart.errors import HistoryError, UnknownEstimatorError
+from warmstart.estimator import Estimator, TaskSize
+from warmstart.history import History
+from warmstart.inference import infer_estimator
+from warmstart.learning import extend_prior, learn_prior
+from warmstart.lookalike import LookAlike, look_alike
+from warmstart.matching import Matcher
+from warmstart.prior import Prior, SourceTask
+from warmstart.prior_file import estimators_in, unpack_prior
+from warmstart.space import Parameter
+from warmstart.store import HistoryStore
+
+Histories: TypeAlias = HistoryStore | str | os.PathLike[str] | Sequence[History]
+
+#: In ``exclude``: the training tasks whose data look like the task's.
+SIMILAR: Final = "similar"
+
+# With so many source tasks of the asked metric, those of others are left out.
+_FEWEST_OF_METRIC = 10
+# The weight of the user's own studies beside an artifact's tasks.
+_OWN_SHARE = 0.5
+# Of the parameters, what one of the user's own estimators must have to be inferred from them.
+_LEAST_MATCHED = 0.75
+
+
+def shipped_artifact() -> Path:
+    """Where the artifact lies that comes with the package."""
+    return Path(__file__).parent / "artifacts" / "openml.safetensors"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of one estimator, for one task.
+
+    Attributes:
+        estimator: What it is.
+        prior: Of the tasks that may be drawn on.
+        task_weights: How much each of them counts before the first trial, ``(T,)``, sum 1.
+        matcher: Of parameters to the hyperparameters that something was learned of.
+        similar: Training tasks whose data look like the task's, excluded or not, and why.
+        excluded: Training tasks that are not drawn on.
+    """
+
+    estimator: Estimator
+    prior: Prior
+    task_weights: np.ndarray
+    matcher: Matcher
+    similar: tuple[tuple[SourceTask, LookAlike], ...]
+    excluded: tuple[SourceTask, ...]
+
+
+class Knowledge:
+    """What an artifact and a user's histories know, for one task.
+
+    Args:
+        artifact: Path of an artifact; ``None`` for the shipped one.
+        histories: The user's own: a store, a path to one, or histories.
+        task: Of the new task's data.
+        metric: What the new task is judged by, such as ``"accuracy"``.
+        exclude: Training tasks not to draw on: by id, by name, by data set or by family, or
+            ``"similar"``.
+
+    Raises:
+        ArtifactError: If there is no artifact at the path, or it is damaged or foreign.
+        HistoryError: If there is no store at a path.
+        ValueError: If ``exclude`` names a task that is in none of the sources, or asks for
+            similar ones without a task.
+
+    Attributes:
+        digest: Of the artifact.
+    """
+
+    def __init__(
+        self,
+        *,
+        artifact: str | os.PathLike[str] | None = None,
+        histories: Histories | None = None,
+        task: TaskDescriptor | None = None,
+        metric: str | None = None,
+        exclude: str | Iterable[str] = (),
+    ) -> None:
+        if task is not None and not isinstance(task, TaskDescriptor):
+            raise TypeError(
+                f"task of type {type(task).__name__} given; expected what warmstart.describe "
+                "returns, or None."
+            )
+        self._task = task
+        self._metric = metric
+        self._artifact = read_artifact(shipped_artifact() if artifact is None else artifact)
+        self.digest = self._artifact.digest
+        self._in_artifact = estimators_in(self._artifact)
+        self._own = by_estimator(_read(histories))
+        self._given_histories = histories is not None
+        self._exclude = frozenset([exclude] if isinstance(exclude, str) else exclude)
+        self._sources: dict[str, Source | None] = {}
+        self._check_exclude()
+
+    def estimators(self) -> list[str]:
+        """Names of all estimators that something is known of."""
+        return [*self._in_artifact, *(name for name in self._own if name not in self._in_artifact)]
+
+    def resolve(self, asked: object) -> str:
+        """The name of the estimator that a user means.
+
+        Raises:
+            UnknownEstimatorError: If it is neither in the catalogue nor in the user's histories,
+                and these were not given.
+        """
+        if isinstance(asked, str) and asked in self._own:
+            return asked
+        try:
+            return resolve_estimator(asked).name
+        except UnknownEstimatorError:
+            if isinstance(asked, str) and self._given_histories:
+                return asked  # its first study
+            raise
+
+    def infer(self, parameters: Mapping[str, Parameter]) -> str | None:
+        """The estimator that parameters belong to, the user's own first; ``None`` if unclear."""
+        best, share = None, 0.0
+        for name in self._own:
+            source = self.source(name)
+            if source is None:
+                continue
+            matched = len(align(parameters, source.matcher).matched)
+            reached = matched / max(len(parameters), 1)
+            if reached >= max(_LEAST_MATCHED, share + 1e-9):
+                best, share = name, reached
+        if best is not None:
+            return best
+        kind = None if self._task is None else self._task.kind
+        family = {"classification": "classifier", "regression": "regressor"}.get(kind or "")
+        inferred = infer_estimator(parameters, family=family)
+        return None if inferred is None else inferred[0].name
+
+    def source(self, name: str) -> Source | None:
+        """What is known of an estimator; ``None`` if that is nothing."""
+        if name not in self._sources:
+            self._sources[name] = self._make_source(name)
+        return self._sources[name]
+
+    def _make_source(self, name: str) -> Source | None:
+        prior = unpack_prior(self._artifact, name) if name in self._in_artifact else None
+        n_shipped = 0 if prior is None else len(prior.tasks)
+        own = self._own.get(name, [])
+        estimator = next((e for e in ESTIMATORS if e.name == name), None)
+        if own:
+            try:
+                estimator, prior = _with_own(name, own, prior)
+            except HistoryError:
+                own = []  # they say nothing, as those of a study that just began
+        if prior is None or estimator is None:
+            return None
+        similar = self._similar(prior)
+        excluded = self._excluded(prior, [task for task, _ in similar])
+        other_metric = self._of_other_metrics(prior)
+        is_own = np.arange(len(prior.tasks)) >= n_shipped
+        left_out = sorted({*excluded, *other_metric})
+        if len(left_out) == len(prior.tasks):
+            return None
+        known = prior.without(left_out) if left_out else prior
+        weights = known.task_weights(self._task)
+        return Source(
+            estimator=estimator,
+            prior=known,
+            task_weights=_shared(weights, np.delete(is_own, left_out)),
+            matcher=Matcher(estimator, space=known.space, size=_size(self._task)),
+            similar=similar,
+            excluded=tuple(prior.tasks[t] for t in excluded),
+        )
+
+    def _similar(self, prior: Prior) -> tuple[tuple[SourceTask, LookAlike], ...]:
+        if self._task is None:
+            return ()
+        found = []
+        for task in prior.tasks:
+            alike = task.descriptor and look_alike(self._task, task.descriptor)
+            if alike:
+                found.append((task, alike))
+        return tuple(found)
+
+    def _excluded(self, prior: Prior, similar: Sequence[SourceTask]) -> list[int]:
+        named = {t for t, task in enumerate(prior.tasks) if _names(task) & self._exclude}
+        if SIMILAR in self._exclude:
+            families = {task.family for task in similar} - {""}
+            named |= {
+                t
+                for t, task in enumerate(prior.tasks)
+                if task in similar or task.family in families
+            }
+        return sorted(named)
+
+    def _of_other_metrics(self, prior: Prior) -> list[int]:
+        other = [t for t, task in enumerate(prior.tasks) if task.metric != self._metric]
+        enough = len(prior.tasks) - len(other) >= _FEWEST_OF_METRIC
+        return other if self._metric and enough else []
+
+    def _check_exclude(self) -> None:
+        if SIMILAR in self._exclude and self._task is None:
+            raise ValueError(
+                "exclude='similar' given without a task to compare; pass "
+                "task=warmstart.describe(X, y)."
+            )
+        asked = self._exclude - {SIMILAR}
+        if not asked:
+            return
+        known: set[str] = set()
+        for name in self._in_artifact:
+            for task in unpack_prior(self._artifact, name).tasks:
+                known |= _names(task)
+        for history in (h for histories in self._own.values() for h in histories):
+            info = history.info
+            known |= {info.task, info.name, info.dataset, info.family}
+        unknown = sorted(asked - known)
+        if unknown:
+            raise ValueError(
+                f"exclude={unknown} given; expected ids, names, data sets or families of "
+                "training tasks, as 'metaopt info' lists them, or 'similar'."
+            )
+
+
+def _read(histories: Histories | None) -> Sequence[History]:
+    if histories is None:
+        return []
+    if isinstance(histories, str | os.PathLike):
+        histories = HistoryStore(histories, create=False)
+    return histories.histories() if isinstance(histories, HistoryStore) else list(histories)
+
+
+def _with_own(name: str, own: Sequence[History], prior: Prior | None) -> tuple[Estimator, Prior]:
+    space = None if prior is None else prior.space
+    estimator, space, aligned = align_histories(name, own, space=space)
+    if prior is None:
+        return estimator, learn_prior(name, space, aligned)
+    return estimator, extend_prior(prior, aligned)
+
+
+def _shared(weights: np.ndarray, is_own: np.ndarray) -> np.ndarray:
+    """The weights with the user's own tasks at their share, where there are others."""
+    if is_own.all() or not is_own.any():
+        return weights
+    own = weights * is_own / weights[is_own].sum()
+    shipped = weights * ~is_own / weights[~is_own].sum()
+    return _OWN_SHARE * own + (1.0 - _OWN_SHARE) * shipped
+
+
+def _names(task: SourceTask) -> set[str]:
+    return {task.id, task.name, task.dataset, task.family} - {""}
+
+
+def _size(task: TaskDescriptor | None) -> TaskSize:
+    if task is None:
+        return TaskSize()
+    counts = {
+        name: int(value)
+        for name in ("NumberOfFeatures", "NumberOfInstances")
+        if np.isfinite(value := task.metafeatures[name]) and value >= 1
+    }
+    return TaskSize(counts.get("NumberOfFeatures"), counts.get("NumberOfInstances"))

@@ -1,0 +1,455 @@
+"""The sampler: Optuna's contract on one side, planned configurations on the other."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from warmstart.alignment import Alignment
+from warmstart.descriptor import TaskDescriptor
+from warmstart.distributions import parameter_of
+from warmstart.errors import SearchSpaceError, WarmStartWarning
+from warmstart.knowledge import Histories, Knowledge, Source
+from warmstart.planning import Plan, Planner
+from warmstart.prior import SourceTask
+from warmstart.provenance import (
+    ATTRIBUTE,
+    META_LEARNER,
+    Provenance,
+    pack_coordinates,
+    read_provenance,
+)
+from warmstart.space import Parameter
+from warmstart.study_trials import StudyTrial, TrialReader
+
+_logger = optuna.logging.get_logger("optuna.warmstart")
+
+# Studies that one sampler keeps computations of.
+_MOST_STUDIES: Final = 4
+# How often a worker gives way to others that chose the same configuration.
+_MOST_RETREATS: Final = 8
+_DIGEST_DIGITS: Final = 12
+
+
+class WarmStartSampler(BaseSampler):
+    """Proposes hyperparameters that were good on data sets like yours, from the first trial on.
+
+    It knows histories of the estimator on other data sets. From them, from what is known of
+    yours, and from the trials so far it predicts how good each configuration will be; how much
+    the other data sets have to say is decided by how well they explain the trials. Parameters
+    that nothing is known of are left to ``then``; so is every study with several objectives, and
+    every study of an estimator that nothing is known of.
+
+    A trial's whole configuration is chosen when its first value is asked for, and written to the
+    trial's user attribute ``"warmstart"`` before it is served: workers on one storage don't
+    choose the same. Nothing else is kept, so a study can be resumed by any process. Constraints,
+    pruned and failed trials are taken into account as ``warmstart.study_trials`` says.
+
+    Args:
+        estimator: What is tuned: a dotted name such as ``"sklearn.svm.SVC"``, a class or an
+            instance. ``None`` infers it from the names of the parameters, and logs it.
+        task: What is known of the data, from ``warmstart.describe(X, y)``.
+        metric: What the objective measures, such as ``"accuracy"``; ``None`` for anything.
+        then: Sampler for all that nothing is known of; ``TPESampler(seed=seed)`` by default.
+        artifact: Path of an artifact to use in place of the shipped one.
+        exclude: Training tasks not to draw on: ids, names, data sets or families; ``"similar"``
+            for those whose data look like ``task``.
+        histories: Studies of your own to learn from: a ``HistoryStore``, its path, or histories.
+        seed: Of all random choices; ``None`` draws one.
+
+    Raises:
+        UnknownEstimatorError: If the catalogue has no such estimator, and no histories are given.
+        ArtifactError: If the artifact can't be used.
+        HistoryError: If there is no store at a path.
+        ValueError: If ``exclude`` names what does not exist.
+
+    Example:
+        >>> import optuna, warmstart
+        >>> sampler = warmstart.WarmStartSampler(estimator="sklearn.svm.SVC", seed=0)
+        >>> study = optuna.create_study(direction="maximize", sampler=sampler)
+    """
+
+    def __init__(
+        self,
+        *,
+        estimator: object = None,
+        task: TaskDescriptor | None = None,
+        metric: str | None = None,
+        then: BaseSampler | None = None,
+        artifact: str | os.PathLike[str] | None = None,
+        exclude: str | Iterable[str] = (),
+        histories: Histories | None = None,
+        seed: int | None = None,
+    ) -> None:
+        if then is not None and not isinstance(then, BaseSampler):
+            raise TypeError(
+                f"then of type {type(then).__name__} given; expected a sampler of Optuna or None."
+            )
+        self._knowledge = Knowledge(
+            artifact=artifact, histories=histories, task=task, metric=metric, exclude=exclude
+        )
+        self._estimator = None if estimator is None else self._knowledge.resolve(estimator)
+        self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        self._then = TPESampler(seed=seed) if then is None else then
+        self._start_empty()
+        if self._estimator is not None and self._knowledge.source(self._estimator) is None:
+            warnings.warn(
+                f"Nothing is known of {self._estimator}, or all of it is excluded: "
+                f"{type(self._then).__name__} samples alone. Known are "
+                f"{self._knowledge.estimators()}.",
+                WarmStartWarning,
+                stacklevel=2,
+            )
+
+    def _start_empty(self) -> None:
+        self._lock = threading.RLock()
+        self._studies: OrderedDict[tuple[int, int], _Study] = OrderedDict()
+        self._warned: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = dict(self.__dict__)
+        for name in ("_lock", "_studies", "_warned"):
+            del kept[name]
+        return kept
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start_empty()
+
+    def __repr__(self) -> str:
+        return (
+            f"WarmStartSampler(estimator={self._estimator!r}, "
+            f"then={type(self._then).__name__}, seed={self._seed})"
+        )
+
+    def excluded_tasks(self, estimator: object = None) -> list[SourceTask]:
+        """The training tasks of an estimator that are not drawn on, as ``exclude`` asks.
+
+        Args:
+            estimator: By default the one that was given to the sampler.
+        """
+        source = self._source_of(estimator)
+        return [] if source is None else list(source.excluded)
+
+    def similar_tasks(self, estimator: object = None) -> list[tuple[SourceTask, str]]:
+        """The training tasks whose data look like the task's, excluded or not, and why.
+
+        Args:
+            estimator: By default the one that was given to the sampler.
+        """
+        source = self._source_of(estimator)
+        return [] if source is None else [(task, alike.reason) for task, alike in source.similar]
+
+    def alignment(self, study: Study) -> Alignment | None:
+        """How a study's parameters stand for hyperparameters; ``None`` if nothing is known."""
+        with self._lock:
+            kept = self._study(study)
+            kept.trials.read(study)
+            planner = self._planner(kept, kept.trials.distributions)
+            return None if planner is None else planner.alignment(kept.trials.distributions)
+
+    def _source_of(self, estimator: object) -> Source | None:
+        name = self._estimator if estimator is None else self._knowledge.resolve(estimator)
+        return None if name is None else self._knowledge.source(name)
+
+    # What Optuna calls.
+
+    def reseed_rng(self) -> None:
+        """Reseed ``then``; all else depends on the seed and on trial numbers alone."""
+        self._then.reseed_rng()
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Let ``then`` prepare."""
+        self._then.before_trial(study, trial)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Let ``then`` finish, and forget the trial's plan."""
+        self._then.after_trial(study, trial, state, values)
+        with self._lock:
+            self._study(study).plans.pop(trial.number, None)
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """What ``then`` samples jointly, without the parameters that something is known of."""
+        space = self._then.infer_relative_search_space(study, trial)
+        if len(study.directions) > 1 or not space:
+            return space
+        with self._lock:
+            kept = self._study(study)
+            kept.read(study, trial)
+            known = {**kept.trials.distributions, **space}
+            planner = self._planner(kept, known)
+            if planner is None:
+                return space
+            matched = planner.alignment(known).matched
+            return {name: d for name, d in space.items() if name not in matched}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values of a space: those that something is known of, the rest by ``then``."""
+        values: dict[str, Any] = {}
+        if search_space and len(study.directions) == 1:
+            with self._lock:
+                values = self._planned(study, trial, search_space)
+        rest = {name: d for name, d in search_space.items() if name not in values}
+        if rest or not search_space:
+            values |= self._then.sample_relative(study, trial, rest)
+        return values
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """One value: of the trial's plan, or by ``then``."""
+        if len(study.directions) == 1:
+            with self._lock:
+                values = self._planned(study, trial, {param_name: param_distribution})
+            if param_name in values:
+                return values[param_name]
+        else:
+            self._log_once(
+                f"A study of {len(study.directions)} objectives: "
+                f"{type(self._then).__name__} samples alone."
+            )
+        return self._then.sample_independent(study, trial, param_name, param_distribution)
+
+    # How a trial is planned.
+
+    def _planned(
+        self, study: Study, trial: FrozenTrial, asked: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values for those of the asked parameters that something is known of."""
+        kept = self._study(study)
+        plan = kept.plans.get(trial.number)
+        if plan is None or not _serves(plan, trial, asked):
+            try:
+                plan = self._new_plan(study, trial, kept, asked, plan)
+            except (SearchSpaceError, np.linalg.LinAlgError) as error:
+                self._warn_once(
+                    f"{type(self._then).__name__} samples where planning fails: {error}"
+                )
+                plan = None
+            if plan is None:
+                return {}
+            kept.plans[trial.number] = plan
+        return {name: plan.values[name] for name in asked if name in plan.values}
+
+    def _new_plan(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        kept: _Study,
+        asked: Mapping[str, BaseDistribution],
+        earlier: Plan | None,
+    ) -> Plan | None:
+        trials = kept.read(study, trial)
+        known = {**kept.trials.distributions, **trial.distributions, **asked}
+        planner = self._planner(kept, known)
+        if planner is None or not set(asked) & set(planner.alignment(known).matched):
+            return None
+        self._report(kept, planner, known, trials)
+        plan = None
+        if earlier is not None and len(asked) == 1 and _fits(earlier, trial):
+            own = {**earlier.distributions, **asked}
+            plan = planner.extend(earlier, own, next(iter(asked)))
+        taken: list[np.ndarray] = []
+        finished = {t.number for t in trials if t.loss is not None}
+        for attempt in range(_MOST_RETREATS):
+            if plan is None:
+                plan = planner.plan(
+                    known,
+                    trials,
+                    given=trial.params,
+                    fixed=trial.system_attrs.get("fixed_params", {}),
+                    rng=np.random.default_rng(
+                        [self._seed, trial.number, len(trial.params), attempt]
+                    ),
+                    avoid=taken,
+                )
+            self._publish(study, trial, planner, plan)
+            # Whoever writes last sees the others' plans, so of two that are alike one gives way.
+            others = [t for t in kept.read(study, trial) if t.number not in finished]
+            now_taken = planner.conflicts(plan, others, plan.distributions)
+            if not now_taken:
+                break
+            taken += now_taken
+            if attempt + 1 < _MOST_RETREATS:
+                plan = None
+        return plan
+
+    def _publish(self, study: Study, trial: FrozenTrial, planner: Planner, plan: Plan) -> None:
+        source, proposal = planner.source, plan.proposal
+        provenance = Provenance(
+            by=META_LEARNER,
+            estimator=source.estimator.name,
+            artifact=self._knowledge.digest[:_DIGEST_DIGITS],
+            coordinates=pack_coordinates(plan.row),
+            portfolio=round(proposal.portfolio_share, 3),
+            transfer=round(proposal.transfer_share, 3),
+            tasks=proposal.tasks,
+            similar=tuple(task.name or task.id for task, _ in source.similar),
+            excluded=tuple(task.name or task.id for task in source.excluded),
+            n_excluded=len(source.excluded),
+        )
+        study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, provenance.to_json())
+
+    def _planner(self, kept: _Study, known: Mapping[str, BaseDistribution]) -> Planner | None:
+        """The planner of the estimator that a study tunes; ``None`` if nothing is known of it."""
+        name = self._estimator
+        if name is None:
+            names = frozenset(known)
+            if names != kept.inferred_from:
+                parameters = _parameters(known)
+                kept.inferred = self._knowledge.infer(parameters) if parameters else None
+                kept.inferred_from = names
+            name = kept.inferred
+        if name is None:
+            return None
+        if kept.planner is None or kept.planner.source.prior.estimator != name:
+            source = self._knowledge.source(name)
+            if source is None:
+                return None
+            kept.planner = Planner(source, seed=self._seed)
+            kept.plans.clear()
+        return kept.planner
+
+    def _study(self, study: Study) -> _Study:
+        """What is kept of a study; nothing of it is needed, all of it saves time."""
+        storage = study._storage
+        key = (id(storage), study._study_id)
+        kept = self._studies.get(key)
+        if kept is None or kept.storage() is not storage:
+            kept = _Study(weakref.ref(storage))
+            self._studies[key] = kept
+            if len(self._studies) > _MOST_STUDIES:
+                self._studies.popitem(last=False)
+        self._studies.move_to_end(key)
+        return kept
+
+    # What it tells the user.
+
+    def _report(
+        self,
+        kept: _Study,
+        planner: Planner,
+        known: Mapping[str, BaseDistribution],
+        trials: Sequence[StudyTrial],
+    ) -> None:
+        source = planner.source
+        alignment = planner.alignment(known)
+        if not kept.is_reported:
+            kept.is_reported = True
+            how = "given" if self._estimator is not None else "inferred from parameter names"
+            _logger.info(
+                f"{source.estimator.name} ({how}): {len(source.prior.tasks)} source tasks, "
+                f"{len(source.excluded)} excluded."
+            )
+            if source.similar:
+                alike = "; ".join(f"{t.name or t.id} ({a.reason})" for t, a in source.similar[:5])
+                done = "excluded" if source.excluded else "drawn on"
+                _logger.info(
+                    f"{len(source.similar)} training tasks look like this data, {done}: {alike}."
+                )
+            self._warn_of_another_artifact(trials)
+        for name in sorted(set(known) - kept.reported_names):
+            kept.reported_names.add(name)
+            match = alignment.matched.get(name)
+            said = f"stands for {match.canonical}" if match else alignment.unmatched.get(name, "")
+            _logger.debug(f"{name!r}: {said}.")
+
+    def _warn_of_another_artifact(self, trials: Sequence[StudyTrial]) -> None:
+        own = self._knowledge.digest[:_DIGEST_DIGITS]
+        for trial in trials:
+            said = read_provenance(trial.user_attrs)
+            if said is not None and said.artifact and said.artifact != own:
+                self._warn_once(
+                    f"This study began with artifact {said.artifact}, and goes on with {own}: "
+                    "its first trials may have been chosen otherwise."
+                )
+                return
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            warnings.warn(message, WarmStartWarning, stacklevel=2)
+
+    def _log_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            _logger.info(message)
+
+
+@dataclass
+class _Study:
+    """What a sampler has computed for one study.
+
+    Attributes:
+        storage: The study's, to tell another one at the same address.
+        trials: What was read of its trials.
+        planner: Of the estimator.
+        plans: Of the trials that run in this process, by number.
+        inferred: The estimator that the parameters belong to.
+        inferred_from: Names of the parameters that said so.
+        is_reported: Whether the sources were logged.
+        reported_names: Parameters whose match was logged.
+    """
+
+    storage: weakref.ref[Any]
+    trials: TrialReader = field(default_factory=TrialReader)
+    planner: Planner | None = None
+    plans: dict[int, Plan] = field(default_factory=dict)
+    inferred: str | None = None
+    inferred_from: frozenset[str] = frozenset()
+    is_reported: bool = False
+    reported_names: set[str] = field(default_factory=set)
+
+    def read(self, study: Study, trial: FrozenTrial) -> list[StudyTrial]:
+        """The study's trials but this one, as they are now."""
+        return self.trials.read(study, before=trial.number)
+
+
+def _parameters(known: Mapping[str, BaseDistribution]) -> dict[str, Parameter]:
+    return {name: parameter_of(distribution) for name, distribution in known.items()}
+
+
+def _serves(plan: Plan, trial: FrozenTrial, asked: Mapping[str, BaseDistribution]) -> bool:
+    """Whether a plan has the asked values, and what the trial was given since is as planned."""
+    return _fits(plan, trial) and all(
+        plan.distributions.get(name) == distribution for name, distribution in asked.items()
+    )
+
+
+def _fits(plan: Plan, trial: FrozenTrial) -> bool:
+    return all(
+        name in plan.values and _equal(plan.values[name], value)
+        for name, value in trial.params.items()
+        if name in plan.values
+    )
+
+
+def _equal(a: object, b: object) -> bool:
+    return type(a) is type(b) and a == b
