@@ -14,7 +14,7 @@ import numpy as np
 
 from metaopt.benchmarks.data_directory import qualities_of, read_qualities
 from metaopt.benchmarks.families import DATASET_NAMES, TASK_NAMES, family_of
-from metaopt.benchmarks.problems import Problem
+from metaopt.benchmarks.problems import LossFunction, Problem
 from warmstart.descriptor import TaskDescriptor
 from warmstart.history import History, TaskInfo, Trial
 from warmstart.space import (
@@ -189,19 +189,31 @@ def surrogate_problems(
         )
 
 
-def surrogate_histories(data: Path, source: str, *, n_configurations: int) -> list[History]:
-    """Random configurations of each instance of a surrogate with their losses.
+@dataclass(frozen=True)
+class SurrogateTask:
+    """One instance of a surrogate, ready to be sampled.
 
-    The draws have a seed of their own for each instance, and the first ones stay the same
-    whatever their number is.
+    Attributes:
+        info: What its histories say of it, the search space among it.
+        losses: Maps configurations to losses ``(n,)``.
+        seed: Of what is drawn for it; the same whatever other instances there are.
     """
+
+    info: TaskInfo
+    losses: LossFunction
+    seed: int
+
+    def history(self, configurations: Sequence[Configuration], losses: np.ndarray) -> History:
+        """A history of these configurations with their losses ``(n,)``."""
+        trials = [Trial(c, float(v)) for c, v in zip(configurations, losses, strict=True)]
+        return History.from_trials(self.info, trials)
+
+
+def surrogate_tasks(data: Path, source: str) -> Iterator[SurrogateTask]:
+    """The instances of a surrogate, to be sampled."""
     scenario = SCENARIOS[source]
     surrogate = Surrogate(data, scenario)
-    histories = []
     for instance in _instances(data, source, surrogate.description["instances"]):
-        rng = np.random.default_rng(zlib.crc32(f"{source}:{instance.task}".encode()))
-        configurations = surrogate.space.sample(n_configurations, rng)
-        losses = surrogate.losses(instance.number, configurations)
         info = TaskInfo(
             estimator=scenario.estimator,
             task=instance.task,
@@ -218,6 +230,20 @@ def surrogate_histories(data: Path, source: str, *, n_configurations: int) -> li
             ).to_json(),
             space=surrogate.space,
         )
-        trials = [Trial(c, float(v)) for c, v in zip(configurations, losses, strict=True)]
-        histories.append(History.from_trials(info, trials))
+        seed = zlib.crc32(f"{source}:{instance.task}".encode())
+        yield SurrogateTask(info, partial(surrogate.losses, instance.number), seed)
+
+
+def surrogate_histories(data: Path, source: str, *, n_configurations: int) -> list[History]:
+    """Random configurations of each instance of a surrogate with their losses.
+
+    The draws have a seed of their own for each instance, and the first ones stay the same
+    whatever their number is.
+    """
+    histories = []
+    for task in surrogate_tasks(data, source):
+        assert task.info.space is not None
+        rng = np.random.default_rng(task.seed)
+        configurations = task.info.space.sample(n_configurations, rng)
+        histories.append(task.history(configurations, task.losses(configurations)))
     return histories

@@ -1,0 +1,217 @@
+"""Meta-training: from histories to an artifact, deterministic, in minutes, without torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from metaopt.training.card import make_card
+from metaopt.training.progress import Report, progress_shown
+from metaopt.training.selection import (
+    Histories,
+    LeftOut,
+    canonical_name,
+    named_canonically,
+    one_for_each_task,
+    read_histories,
+    without,
+)
+from warmstart.aligned import align_histories, by_estimator
+from warmstart.artifact import write_artifact
+from warmstart.errors import ArtifactError, HistoryError
+from warmstart.history import History
+from warmstart.learning import AlignedHistory, learn_prior
+from warmstart.prior import Prior
+from warmstart.prior_file import pack_priors
+from warmstart.space import SearchSpace
+
+#: What ``learn_prior`` is called with; the card says it.
+SETTINGS: Final = {"n_inducing": 400, "most_trials": 2000, "most_tasks": 128}
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training did.
+
+    Attributes:
+        priors: What was learned, by the estimator's canonical name.
+        card: As in the artifact.
+        n_histories: How many were given.
+        n_excluded: How many of them ``exclude`` named, or are of estimators not asked for.
+        left_out: Those of the others that were not learned from, and why.
+        path: Where the artifact is; ``None`` if none was asked for.
+        digest: Of the artifact; empty if there is none.
+        n_bytes: Its size.
+    """
+
+    priors: Mapping[str, Prior]
+    card: Mapping[str, Any]
+    n_histories: int
+    n_excluded: int
+    left_out: tuple[LeftOut, ...]
+    path: Path | None = None
+    digest: str = ""
+    n_bytes: int = 0
+
+
+def meta_train(
+    histories: Histories,
+    artifact: str | os.PathLike[str] | None = None,
+    *,
+    estimators: Collection[str] | None = None,
+    exclude: Collection[str] = (),
+    seed: int = 0,
+    card: Mapping[str, Any] | None = None,
+    progress: bool | Report | None = None,
+) -> TrainingReport:
+    """Learn from histories, and write an artifact that ``WarmStartSampler(artifact=…)`` reads.
+
+    Each estimator is learned on its own, from one history for each source and task: where a task
+    was judged by several metrics, by the one that most of the estimator's histories have. The
+    same histories with the same seed make the same bytes on the same kind of processor, in
+    whatever order they are given. What is broken, or says nothing, is left out and reported.
+
+    Args:
+        histories: A ``HistoryStore``, the path of one, or ``History`` objects.
+        artifact: Where to write; what was there stays until all is done. None: nowhere.
+        estimators: Names of those to learn; None: all.
+        exclude: Tasks to leave out, by id, name, data set or family.
+        seed: Of all random choices.
+        card: What else the artifact's card should say: JSON values, by name.
+        progress: True: a bar on a terminal, plain lines elsewhere, on standard error; or a
+            callback, called with what is being done, how many tasks are done, and of how many.
+
+    Raises:
+        HistoryError: If nothing is left to learn from, of one of ``estimators`` or at all;
+            ``exclude`` names what is not there; or there is no store at a path.
+        ArtifactError: If the artifact can't be written.
+
+    Example:
+        >>> from warmstart.history import History, TaskInfo, Trial
+        >>> def history(task, best):
+        ...     info = TaskInfo("my.model", task, "accuracy", "own")
+        ...     trials = [Trial({"rate": x / 9}, (x / 9 - best) ** 2) for x in range(10)]
+        ...     return History.from_trials(info, trials)
+        >>> report = meta_train([history("a", 0.3), history("b", 0.4)])
+        >>> report.card["estimators"]["my.model"]["n_tasks"]
+        2
+    """
+    path = None if artifact is None else _writable(artifact)
+    given = named_canonically(read_histories(histories))
+    if isinstance(estimators, str) or isinstance(exclude, str):
+        raise HistoryError("A text given for estimators or exclude; expected a list of names.")
+    kept = without(given, exclude)
+    wanted = None if estimators is None else sorted({canonical_name(e) for e in estimators})
+    if wanted is not None:
+        kept = [history for history in kept if history.info.estimator in wanted]
+    groups = by_estimator(kept)
+    left_out: list[LeftOut] = []
+    usable: dict[str, list[AlignedHistory]] = {}
+    priors: dict[str, Prior] = {}
+    with progress_shown(progress) as report, _one_thread():
+        for name in sorted(groups):
+            chosen, others = one_for_each_task(groups[name])
+            left_out += others
+            space, aligned, others = _aligned(name, chosen)
+            left_out += others
+            if space is not None:
+                usable[name] = aligned
+                priors[name] = learn_prior(
+                    name,
+                    space,
+                    aligned,
+                    seed=seed,
+                    progress=partial(report, f"learning {name}"),
+                    **SETTINGS,
+                )
+    missing = [name for name in wanted or () if name not in priors]
+    if missing or not priors:
+        raise HistoryError(_nothing_left(missing, given, len(given) - len(kept), left_out))
+    made = make_card(
+        priors,
+        usable,
+        left_out=left_out,
+        excluded=list(exclude),
+        settings={**SETTINGS, "seed": seed},
+        extra=card,
+    )
+    digest, n_bytes = "", 0
+    if path is not None:
+        digest = write_artifact(path, *pack_priors(priors, made))
+        n_bytes = path.stat().st_size
+    return TrainingReport(
+        priors=priors,
+        card=made,
+        n_histories=len(given),
+        n_excluded=len(given) - len(kept),
+        left_out=tuple(sorted(left_out)),
+        path=path,
+        digest=digest,
+        n_bytes=n_bytes,
+    )
+
+
+def _aligned(
+    name: str, histories: Sequence[History]
+) -> tuple[SearchSpace | None, list[AlignedHistory], list[LeftOut]]:
+    """The space and the histories in it that tell configurations apart; no space if none do."""
+    if not histories:
+        return None, [], []
+    try:
+        _, space, aligned = align_histories(name, histories)
+    except HistoryError as error:
+        return None, [], [LeftOut(history.info.key, str(error)) for history in histories]
+    told_apart = [_varies(history.coordinates) for history in aligned]
+    left_out = [
+        LeftOut(history.info.key, f"nothing that it varies is a hyperparameter of {name}")
+        for history, varies in zip(histories, told_apart, strict=True)
+        if not varies
+    ]
+    kept = [history for history, varies in zip(aligned, told_apart, strict=True) if varies]
+    return (space if kept else None), kept, left_out
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep linear algebra to one thread: how many there are would decide the last digits."""
+    import scipy.linalg  # noqa: F401 - a library that is loaded later would not be kept to it
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(limits=1):
+        yield
+
+
+def _varies(coordinates: np.ndarray) -> bool:
+    return bool((~np.isclose(coordinates, coordinates[:1], equal_nan=True)).any())
+
+
+def _writable(artifact: str | os.PathLike[str]) -> Path:
+    """The path, once it is clear that minutes of training can end in a file there."""
+    path = Path(artifact)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ArtifactError(
+            f"artifact={str(path)!r} given; expected a file in a directory that is there."
+        )
+    return path
+
+
+def _nothing_left(
+    missing: Sequence[str],
+    given: Sequence[History],
+    n_excluded: int,
+    left_out: Sequence[LeftOut],
+) -> str:
+    of = f" of {missing}" if missing else ""
+    why = f"; such as {left_out[0].key.task}: {left_out[0].reason}" if left_out else ""
+    return (
+        f"{len(given)} histories given, of which {n_excluded} are excluded or of other "
+        f"estimators and {len(left_out)} not usable{why}; expected at least one{of} to learn "
+        f"from, where the estimators are {sorted({h.info.estimator for h in given})}."
+    )
