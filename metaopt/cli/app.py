@@ -1,0 +1,66 @@
+"""The subcommands together, and how errors and warnings end."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import TextIO
+
+import typer
+
+from metaopt.cli.bench import bench
+from metaopt.cli.demo import demo
+from metaopt.cli.info import info
+from metaopt.cli.openml import openml
+from metaopt.cli.suggest import suggest
+from metaopt.cli.train import train
+
+USAGE_ERROR = 2
+
+app = typer.Typer(
+    name="metaopt",
+    help="Learn from earlier tuning runs, and start new ones with what was learned.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (demo, suggest, openml, train, bench, info):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line.
+
+    What a user can mend ends in one line on standard error and exit code 2; anything else is a
+    defect and keeps its traceback.
+    """
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except Exception as error:
+        if not _can_be_mended(error):
+            raise
+        print(f"metaopt: {_one_line(error)}", file=sys.stderr)
+        raise SystemExit(USAGE_ERROR) from None
+
+
+def _can_be_mended(error: Exception) -> bool:
+    from warmstart.errors import WarmStartError
+
+    return isinstance(error, WarmStartError | ValueError | FileNotFoundError)
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"metaopt: warning: {_one_line(message)}", file=file or sys.stderr)
