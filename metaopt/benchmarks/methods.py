@@ -48,6 +48,8 @@ class Method:
             the problem it may look at the space, the estimator and the qualities.
         train: Maps the histories of the training tasks to whatever ``sampler`` needs, which
             must be picklable; None for a method without transfer.
+        refined: Whether it trains on refined histories of surrogates, which hold more
+            configurations near the best, instead of random ones; see ``refinement``.
         modules: Modules or packages whose code the results depend on. When it changes, earlier
             results of this method no longer count.
         max_trials: In one study, for slow methods.
@@ -58,6 +60,7 @@ class Method:
     sampler: MakeSampler
     train: Train | None = None
     modules: tuple[str, ...] = ()
+    refined: bool = False
     max_trials: int | None = None
     max_seeds: int | None = None
 

@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -28,7 +29,7 @@ from metaopt.benchmarks.methods import Method
 from metaopt.benchmarks.options import REFERENCE, BenchOptions
 from metaopt.benchmarks.progress import Progress
 from metaopt.benchmarks.results import Result, ResultFile
-from metaopt.benchmarks.sources import Source
+from metaopt.benchmarks.sources import Source, refined
 
 TRAINED: Final = "trained"
 
@@ -132,11 +133,10 @@ def _plan_trainings(
 ) -> dict[_Where, Training]:
     """What to train for which method, variant, source and fold."""
     trainings = {}
-    for source in sources:
-        learners = [(method, variant) for method, variant in pairs if method.train is not None]
-        if not learners:
-            continue
-        histories, digests = histories_of(source)
+    learners = [(method, variant) for method, variant in pairs if method.train is not None]
+    for source, is_refined in product(sources, sorted({method.refined for method, _ in learners})):
+        read = refined(source) if is_refined else source
+        histories, digests = histories_of(read)
         for fold in sorted({task.fold for task in tasks[source.name]}):
             kept = training_histories(
                 histories,
@@ -146,13 +146,15 @@ def _plan_trainings(
             )
             of_kept = [digests[history.info.task] for history in kept]
             for method, variant in learners:
+                if method.refined != is_refined:
+                    continue
                 corruption = VARIANTS[variant].corruption
                 # Which half is corrupted depends on all histories, so all belong to the key.
-                read = of_kept if corruption is None else [*of_kept, *digests.values()]
+                of_read = of_kept if corruption is None else [*of_kept, *digests.values()]
                 trainings[method.name, variant, source.name, fold] = Training(
-                    key=training_key(method, read, corruption=corruption),
+                    key=training_key(method, of_read, corruption=corruption),
                     method=method,
-                    source=source,
+                    source=read,
                     fold=fold,
                     n_folds=options.n_folds,
                     corruption=corruption,

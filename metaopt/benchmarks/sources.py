@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
 from metaopt.benchmarks.data_directory import data_directory
 from metaopt.benchmarks.families import family_of
 from metaopt.benchmarks.problems import Problem
+from metaopt.benchmarks.refinement import surrogate_training_histories
 from metaopt.benchmarks.surrogates import (
     N_REFERENCE,
     SCENARIOS,
@@ -50,6 +51,7 @@ __all__ = [
     "digest_of_history",
     "family_of",
     "problems",
+    "refined",
     "source_histories",
     "surrogate_problems",
     "table_problems",
@@ -77,7 +79,9 @@ def problems(
     return list(surrogate_problems(data, source, tasks=tasks))
 
 
-def source_histories(data: Path, source: str, *, n_configurations: int = 1000) -> list[History]:
+def source_histories(
+    data: Path, source: str, *, n_configurations: int = 1000, is_refined: bool = False
+) -> list[History]:
     """The histories of one of ``SOURCES``, to train on.
 
     Args:
@@ -85,9 +89,19 @@ def source_histories(data: Path, source: str, *, n_configurations: int = 1000) -
         source: One of ``SOURCES``.
         n_configurations: Random configurations for each instance of a surrogate; a table gives
             all its recorded runs.
+        is_refined: Whether as many neighbours of a surrogate's best follow the random ones, as
+            in the histories that artifacts are trained on.
     """
     if source in TABLES:
         return table_histories(data, source)
+    if is_refined:
+        return surrogate_training_histories(
+            data,
+            source,
+            n_random=n_configurations,
+            n_local=n_configurations // 2,
+            n_best=max(n_configurations // 20, 1),
+        )
     return surrogate_histories(data, source, n_configurations=n_configurations)
 
 
@@ -128,11 +142,13 @@ class RecordedSource:
         name: One of them.
         data: Data directory.
         n_configurations: As in ``source_histories``.
+        is_refined: As in ``source_histories``; the problems are the same.
     """
 
     name: str
     data: Path
     n_configurations: int = 1000
+    is_refined: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in (*SOURCES, *POOLS):
@@ -151,7 +167,10 @@ class RecordedSource:
     def histories(self) -> list[History]:
         """All histories, also those of tasks that are no problem."""
         return source_histories(
-            self.data, self._table_or_scenario, n_configurations=self.n_configurations
+            self.data,
+            self._table_or_scenario,
+            n_configurations=self.n_configurations,
+            is_refined=self.is_refined,
         )
 
     def problems(self, tasks: Collection[str]) -> list[Problem]:
@@ -164,6 +183,11 @@ class RecordedSource:
         source = self._table_or_scenario
         histories = source_histories(self.data, source, n_configurations=_IDENTIFYING_TRIALS)
         return {history.info.task: digest_of_history(history) for history in histories}
+
+
+def refined(source: Source) -> Source:
+    """The same source, its histories refined where they come from a surrogate."""
+    return replace(source, is_refined=True) if isinstance(source, RecordedSource) else source
 
 
 def digest_of_history(history: History) -> str:
