@@ -26,6 +26,8 @@ from warmstart.space import value_at as value_on
 
 # A grid up to this long is kept as levels; a longer one is as good as continuous.
 _MOST_LEVELS = 512
+# Two values of a grid nearer than this, in steps, are one; Optuna takes the same.
+_SAME_STEP = 1e-8
 # Points at which the mapping of a continuous range is tabulated.
 _N_KNOTS = 129
 
@@ -51,7 +53,7 @@ class Axis:
         self._encoding = encoding
         self.is_numeric = not encoding.n_choices[self.column]
         if self.levels is None:
-            self._places = np.linspace(0.0, 1.0, _N_KNOTS)
+            self._places = np.unique(self._on_grid(np.linspace(0.0, 1.0, _N_KNOTS)))
             values: Sequence[Value] = [value_on(parameter, float(u)) for u in self._places]
         else:
             self._places = np.arange(len(self.levels), dtype=float)
@@ -72,8 +74,24 @@ class Axis:
     def coordinates(self, positions: np.ndarray) -> np.ndarray:
         """Canonical coordinates of positions, ``(n,)``."""
         if self.levels is None:
-            return np.interp(positions, self._places, self._coordinates)
+            return np.interp(self._on_grid(positions), self._places, self._coordinates)
         return self._coordinates[positions.astype(int)]
+
+    def _on_grid(self, positions: np.ndarray) -> np.ndarray:
+        """Positions on a unit scale, moved to where the nearest value of a long grid lies."""
+        parameter = self.parameter
+        if isinstance(parameter, Categorical) or parameter.step is None:
+            return positions
+        low, high, step = parameter.low, parameter.high, parameter.step
+        if low == high:
+            return positions
+        if not parameter.log:
+            n_steps = (high - low) / step
+            places = np.minimum(np.rint(positions * n_steps), np.floor(n_steps + 1e-9)) / n_steps
+            return np.asarray(np.minimum(places, 1.0))
+        span = np.log(high) - np.log(low)
+        values = np.rint(low * np.exp(np.clip(positions, 0.0, 1.0) * span))
+        return np.asarray(np.clip((np.log(values) - np.log(low)) / span, 0.0, 1.0))
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw ``n`` positions, uniform on the user's scale."""
@@ -136,16 +154,25 @@ class Axis:
 
     def position(self, value: Value) -> float | None:
         """The position of a user's value; ``None`` if the parameter can't take it."""
+        if isinstance(self.parameter, Categorical):
+            for index, level in enumerate(self.parameter.choices):
+                if same_choice(value, (level,)):
+                    return float(index)
+            return None
+        try:
+            unit = to_unit(self.parameter, value)
+        except SearchSpaceError:
+            return None
+        low, high = self.parameter.low, self.parameter.high
+        number = float(value)  # type: ignore[arg-type] # or it had no place on the scale
+        if not -1e-9 <= unit <= 1 + 1e-9 or (low == high and number != low):
+            return None
         if self.levels is None:
-            try:
-                unit = to_unit(self.parameter, value)
-            except SearchSpaceError:
-                return None
-            return unit if -1e-9 <= unit <= 1 + 1e-9 else None
-        for index, level in enumerate(self.levels):
-            if same_choice(value, (level,)):
-                return float(index)
-        return None
+            return unit
+        # The same value of a grid may be written with other last digits.
+        n_steps = (number - low) / (self.parameter.step or 1)
+        index = round(n_steps)
+        return float(index) if abs(n_steps - index) < _SAME_STEP else None
 
     def value(self, position: float) -> Value:
         """The user's value at a position, a Python scalar of the parameter's own kind."""
@@ -165,7 +192,8 @@ def _levels(parameter: Parameter) -> tuple[Value, ...] | None:
     if isinstance(parameter, Integer):
         return tuple(parameter.low + i * parameter.step for i in range(n))
     assert isinstance(parameter, Float)
-    return tuple(float(parameter.low + i * parameter.step) for i in range(n))
+    # The last one may lie beyond the end by a rounding error.
+    return tuple(min(float(parameter.low + i * parameter.step), parameter.high) for i in range(n))
 
 
 class Axes:
