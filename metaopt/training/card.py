@@ -20,6 +20,10 @@ REVEALS: Final = (
     "column names. Of its trials: the best few configurations, and a smooth function of the "
     "normalised losses."
 )
+LICENCES: Final = (
+    "As the histories state them: of a run from OpenML that of its data set, of a surrogate that "
+    "of its collection."
+)
 _ALWAYS: Final = (
     "What is excluded later takes its own contribution with it; lengthscales and noise keep a "
     "trace of it.",
@@ -68,6 +72,7 @@ def make_card(
         "sources": sorted({task.source for task in tasks}),
         "metrics": sorted({task.metric for task in tasks}),
         "licences": sorted({task.licence or "not stated" for task in tasks}),
+        "licences_are": LICENCES,
         "n_trials": sum(entry["n_trials"] for entry in estimators.values()),
         "n_families": len({task.family for task in tasks}),
         "estimators": estimators,

@@ -1,4 +1,12 @@
-"""The recipe of the shipped artifact: OpenML's runs from a store, and surrogates of others."""
+"""The recipe of the shipped artifact: OpenML's runs from a store, and surrogates of others.
+
+These commands make it anew, with DATA the data directory of the benchmarks::
+
+    metaopt openml --flow 6969 --flow 6970 --flow 7707 --store histories/
+    metaopt train --store histories/ --surrogates DATA --out warmstart/artifacts/openml.safetensors
+
+What they make depends on the runs that the server lists; the same runs make the same bytes.
+"""
 
 from __future__ import annotations
 
