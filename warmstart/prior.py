@@ -143,8 +143,8 @@ class Prior:
     def task_weights(self, descriptor: TaskDescriptor | None) -> np.ndarray:
         """How much each source task counts for a task that looks like this, ``(T,)``, sum 1."""
         n_tasks = len(self.tasks)
-        alike = np.full(n_tasks, 1.0 / n_tasks)
-        if descriptor is None or not self.bandwidth:
+        alike = np.full(n_tasks, 1.0 / max(n_tasks, 1))
+        if descriptor is None or not self.bandwidth or not n_tasks:
             return alike
         near = descriptor_weights(
             self._descriptors, descriptor.vector(self.descriptor_names), self.bandwidth
