@@ -46,7 +46,7 @@ class DemoProgress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("trials, best of this seed {task.fields[best]}"),
+                TextColumn("trials, best {task.fields[best]}"),
                 TimeElapsedColumn(),
                 console=self._console,
             )
