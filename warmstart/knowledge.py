@@ -12,7 +12,7 @@ import numpy as np
 
 from warmstart.aligned import align_histories, by_estimator
 from warmstart.alignment import align
-from warmstart.artifact import read_artifact
+from warmstart.artifact import Artifact, read_artifact
 from warmstart.catalogue import ESTIMATORS, resolve_estimator
 from warmstart.descriptor import TaskDescriptor
 from warmstart.errors import HistoryError, UnknownEstimatorError
@@ -70,7 +70,7 @@ class Knowledge:
     """What an artifact and a user's histories know, for one task.
 
     Args:
-        artifact: Path of an artifact; ``None`` for the shipped one.
+        artifact: An artifact or the path of one; ``None`` for the shipped one.
         histories: The user's own: a store, a path to one, or histories.
         task: Of the new task's data.
         metric: What the new task is judged by, such as ``"accuracy"``.
@@ -90,7 +90,7 @@ class Knowledge:
     def __init__(
         self,
         *,
-        artifact: str | os.PathLike[str] | None = None,
+        artifact: Artifact | str | os.PathLike[str] | None = None,
         histories: Histories | None = None,
         task: TaskDescriptor | None = None,
         metric: str | None = None,
@@ -103,7 +103,9 @@ class Knowledge:
             )
         self._task = task
         self._metric = metric
-        self._artifact = read_artifact(shipped_artifact() if artifact is None else artifact)
+        if not isinstance(artifact, Artifact):
+            artifact = read_artifact(shipped_artifact() if artifact is None else artifact)
+        self._artifact = artifact
         self.digest = self._artifact.digest
         self._in_artifact = estimators_in(self._artifact)
         self._own = by_estimator(_read(histories))

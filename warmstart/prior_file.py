@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ def pack_priors(
     estimators = {
         name: {
             "space": prior.space.to_json(),
+            "columns": list(prior.encoding.names),  # of coordinates; JSON objects have no order
             "noise": prior.noise,
             "bandwidth": prior.bandwidth,
             "descriptor_names": list(prior.descriptor_names),
@@ -79,7 +80,7 @@ def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
         }
         prior = Prior(
             estimator=estimator,
-            space=SearchSpace.from_json(data["space"]),
+            space=_ordered(SearchSpace.from_json(data["space"]), data["columns"]),
             tasks=tuple(SourceTask.from_json(task) for task in data["tasks"]),
             lengthscales=tensors["lengthscales"],
             noise=float(data["noise"]),
@@ -97,6 +98,12 @@ def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
             "make the artifact anew with 'metaopt train'."
         ) from error
     return prior
+
+
+def _ordered(space: SearchSpace, columns: Sequence[str]) -> SearchSpace:
+    if sorted(columns) != sorted(space.parameters):
+        raise ArtifactError(f"columns {columns}, expected {sorted(space.parameters)}")
+    return SearchSpace({name: space.parameters[name] for name in columns}, space.conditions)
 
 
 def _check_shapes(prior: Prior) -> None:

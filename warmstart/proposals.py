@@ -145,7 +145,10 @@ class Proposer:
             return self._proposal(self._static, best, 1.0, 1.0, self._weights)
         trials = self._trials(observations)
         posterior = Posterior(
-            self._prior, self._weights, trials, own_lengthscales=self._lengthscales(trials)
+            self._prior,
+            self._weights,
+            trials,
+            own_lengthscales=self._lengthscales(observations),
         )
         best_trials = np.argsort(observations.losses, kind="stable")[:_N_AROUND]
         around = self._axes.nearest(observations.coordinates[best_trials])
@@ -194,20 +197,21 @@ class Proposer:
         features = self._features(np.concatenate([finished, observations.pending]))
         return Trials(features, self._log_regrets(features), observations.losses[kept])
 
-    def _lengthscales(self, trials: Trials) -> np.ndarray | None:
+    def _lengthscales(self, observations: Observations) -> np.ndarray | None:
         """Those fitted to the first trials, as many as the last time that a fit was due."""
-        n = len(trials.losses)
-        if n < _FIRST_FIT:
-            return None
         due = _FIRST_FIT
-        while int(np.ceil(due * _FIT_GROWTH)) <= n:
-            due = int(np.ceil(due * _FIT_GROWTH))
-        first = Trials(trials.features[:due], trials.log_regrets[:due], trials.losses[:due])
+        if len(observations.losses) < due:
+            return None
+        while (next_due := int(np.ceil(due * _FIT_GROWTH))) <= len(observations.losses):
+            due = next_due
+        losses = observations.losses[:due]
         known = self._own_lengthscales.get(due)
-        if known is not None and np.array_equal(known[0], first.losses):
+        if known is not None and np.array_equal(known[0], losses):
             return known[1]
-        fitted = fit_own_lengthscales(self._prior, first)
-        self._own_lengthscales = {due: (first.losses, fitted)}
+        none_pending = observations.pending[:0]
+        trials = self._trials(Observations(observations.coordinates[:due], losses, none_pending))
+        fitted = fit_own_lengthscales(self._prior, trials)
+        self._own_lengthscales = {due: (losses, fitted)}
         return fitted
 
     def _features(self, coordinates: np.ndarray) -> np.ndarray:

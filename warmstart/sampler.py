@@ -19,6 +19,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from warmstart.alignment import Alignment
+from warmstart.artifact import Artifact
 from warmstart.descriptor import TaskDescriptor
 from warmstart.distributions import parameter_of
 from warmstart.errors import SearchSpaceError, WarmStartWarning
@@ -64,7 +65,7 @@ class WarmStartSampler(BaseSampler):
         task: What is known of the data, from ``warmstart.describe(X, y)``.
         metric: What the objective measures, such as ``"accuracy"``; ``None`` for anything.
         then: Sampler for all that nothing is known of; ``TPESampler(seed=seed)`` by default.
-        artifact: Path of an artifact to use in place of the shipped one.
+        artifact: An artifact, or the path of one, in place of the shipped one.
         exclude: Training tasks not to draw on: ids, names, data sets or families; ``"similar"``
             for those whose data look like ``task``.
         histories: Studies of your own to learn from: a ``HistoryStore``, its path, or histories.
@@ -89,7 +90,7 @@ class WarmStartSampler(BaseSampler):
         task: TaskDescriptor | None = None,
         metric: str | None = None,
         then: BaseSampler | None = None,
-        artifact: str | os.PathLike[str] | None = None,
+        artifact: Artifact | str | os.PathLike[str] | None = None,
         exclude: str | Iterable[str] = (),
         histories: Histories | None = None,
         seed: int | None = None,

@@ -10,6 +10,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 
 from warmstart.alignment import align
+from warmstart.artifact import Artifact
 from warmstart.axes import Axes, Axis
 from warmstart.descriptor import TaskDescriptor, describe
 from warmstart.distributions import external_value, parameter_of
@@ -31,7 +32,7 @@ def suggest(
     space: Mapping[str, BaseDistribution] | None = None,
     task: TaskDescriptor | None = None,
     metric: str | None = None,
-    artifact: str | os.PathLike[str] | None = None,
+    artifact: Artifact | str | os.PathLike[str] | None = None,
     exclude: str | Iterable[str] = (),
     histories: Histories | None = None,
     seed: int = 0,
@@ -87,7 +88,7 @@ def suggest(
     ]
 
 
-def list_estimators(artifact: str | os.PathLike[str] | None = None) -> pd.DataFrame:
+def list_estimators(artifact: Artifact | str | os.PathLike[str] | None = None) -> pd.DataFrame:
     """What an artifact knows, by default the shipped one.
 
     Returns:
