@@ -83,6 +83,7 @@ def test_what_was_learned_is_read_back_from_the_artifact(tmp_path):
     learned, read = report.priors["bowl"], unpack_prior(artifact, "bowl")
     assert read.tasks == learned.tasks
     assert read.space == learned.space
+    assert read.encoding.names == learned.encoding.names
     np.testing.assert_allclose(read.values, learned.values, atol=2e-3)
     np.testing.assert_allclose(read.inducing, learned.inducing, atol=1e-6)
     assert report.digest == artifact.digest
@@ -90,8 +91,9 @@ def test_what_was_learned_is_read_back_from_the_artifact(tmp_path):
     assert artifact.description["card"] == report.card
 
 
-def test_the_prior_says_that_what_was_good_everywhere_is_good():
-    prior = meta_train(bowls(8)).priors["bowl"]
+def test_the_artifact_says_that_what_was_good_everywhere_is_good(tmp_path):
+    meta_train(bowls(8), tmp_path / "bowls")
+    prior = unpack_prior(read_artifact(tmp_path / "bowls"), "bowl")
     configurations = [{"kind": "narrow", "x": x, "rate": 10**-1.5, "depth": 4} for x in (0.7, 0.1)]
     features = prior.scale(prior.encoding.features(prior.encoding.coordinates(configurations)))
     good, bad = prior.log_regrets(features)
