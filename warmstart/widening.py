@@ -24,11 +24,11 @@ def join(a: Parameter, b: Parameter) -> Parameter:
     Scale and grid stay where both have the same. Of a number and a categorical only the choices
     are kept: what was a choice is no point on a scale.
     """
-    if a == b:
-        return a
     if isinstance(a, Categorical) or isinstance(b, Categorical):
         choices = [p.choices for p in (a, b) if isinstance(p, Categorical)]
         return Categorical(distinct(tuple(choice for part in choices for choice in part)))
+    if a == b:
+        return a
     low, high = min(a.low, b.low), max(a.high, b.high)
     log = a.log and b.log
     if isinstance(a, Integer) and isinstance(b, Integer):
@@ -53,4 +53,6 @@ def _common_step(a: Float | Integer, b: Float | Integer) -> float | None:
     if a.step is None or a.step != b.step:
         return None
     steps = (b.low - a.low) / a.step
+    if not math.isfinite(steps):
+        return None  # the ranges are as far apart as floats go
     return float(a.step) if abs(steps - round(steps)) <= 1e-9 * max(1.0, abs(steps)) else None
