@@ -103,10 +103,12 @@ def run_demo(options: DemoOptions, progress: DemoProgress | None = None) -> Demo
         options: What to demonstrate.
         progress: Told of every trial; by default shown on standard error.
     """
-    import warmstart
+    from warmstart.descriptor import describe
+    from warmstart.explain import explain
+    from warmstart.sampler import WarmStartSampler
 
     X, y = _load(options.dataset)
-    task = warmstart.describe(X, y)
+    task = describe(X, y)
     best = {name: np.empty((options.n_seeds, options.n_trials)) for name in SAMPLERS}
     proposed, excluded = [], []
     verbosity = optuna.logging.get_verbosity()
@@ -114,7 +116,7 @@ def run_demo(options: DemoOptions, progress: DemoProgress | None = None) -> Demo
     try:
         with progress or DemoProgress(SAMPLERS, options.n_seeds, options.n_trials) as shown:
             for seed in range(options.n_seeds):
-                warm = warmstart.WarmStartSampler(
+                warm = WarmStartSampler(
                     estimator=ESTIMATOR,
                     task=task,
                     metric="accuracy",
@@ -123,7 +125,7 @@ def run_demo(options: DemoOptions, progress: DemoProgress | None = None) -> Demo
                 )
                 study = _tune(X, y, warm, options.n_trials, shown, SAMPLERS[0])
                 best[SAMPLERS[0]][seed] = _best_so_far(study)
-                proposed.append(warmstart.explain(study).attrs["meta_learner_share"])
+                proposed.append(explain(study).attrs["meta_learner_share"])
                 excluded = [source.name or source.id for source in warm.excluded_tasks()]
                 tpe = optuna.samplers.TPESampler(seed=seed)
                 study = _tune(X, y, tpe, options.n_trials, shown, SAMPLERS[1])

@@ -233,13 +233,16 @@ class TestTrain:
 
     def test_what_is_left_out_is_said_with_its_reason(self, metaopt, tmp_path):
         with HistoryStore(tmp_path / "s", fsync=False) as store:
-            for history in svc_histories(2):
-                store.extend(
-                    history.info, history.trials()[: 30 if "0" in history.info.task else 1]
-                )
-        code, out, _ = metaopt("train", "--store", tmp_path / "s", "--out", tmp_path / "a")
-        assert code == 0
-        assert "left out: task-1 of invented: too few trials" in out
+            for i, history in enumerate(svc_histories(8)):
+                store.extend(history.info, history.trials()[: 30 if i == 0 else 1])
+        options = ("train", "--store", tmp_path / "s", "--out", tmp_path / "a")
+        _, out, _ = metaopt(*options)
+        assert (
+            f"{ESTIMATOR}: 7 tasks left out (task-1, task-2, task-3, task-4, task-5, …): too few"
+        ) in out
+        left_out = json.loads(metaopt(*options, "--json")[1])["left_out"]
+        assert [entry["task"] for entry in left_out] == [f"task-{i}" for i in range(1, 8)]
+        assert {entry["estimator"] for entry in left_out} == {ESTIMATOR}
 
     def test_nothing_to_learn_from_is_one_line(self, metaopt, tmp_path):
         code, _, err = metaopt("train", "--out", tmp_path / "a")

@@ -36,10 +36,10 @@ def suggest(
     as_json: JsonOption = False,
 ) -> None:
     """Name hyperparameters to try first, the most promising ones first."""
-    import warmstart
+    from warmstart.suggest import suggest as propose
 
     X, y = read_table(data, target)
-    configurations = warmstart.suggest(
+    configurations = propose(
         estimator,
         X,
         y,

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from metaopt.cli.output import JsonOption, print_json
+
+if TYPE_CHECKING:
+    from metaopt.training import LeftOut
+
+_MOST_NAMED: Final = 5  # tasks in one line; JSON has all
 
 
 def train(
@@ -59,8 +67,8 @@ def train(
                 "n_histories": report.n_histories,
                 "n_excluded": report.n_excluded,
                 "left_out": [
-                    {"source": key.source, "task": key.task, "reason": reason}
-                    for key, reason in ((o.key, o.reason) for o in report.left_out)
+                    {**asdict(left_out.key), "reason": left_out.reason}
+                    for left_out in report.left_out
                 ],
                 "card": report.card,
             }
@@ -68,6 +76,18 @@ def train(
         return
     for name, learned in report.card["estimators"].items():
         print(f"{name}: {learned['n_tasks']} tasks, {learned['n_trials']} trials")
-    for left_out in report.left_out:
-        print(f"left out: {left_out.key.task} of {left_out.key.source}: {left_out.reason}")
+    for line in _left_out_lines(report.left_out):
+        print(line)
     print(f"{report.path}: {report.n_bytes} bytes, digest {report.digest}")
+
+
+def _left_out_lines(left_out: Iterable[LeftOut]) -> list[str]:
+    """A line for each estimator and reason."""
+    tasks = defaultdict(list)
+    for history in left_out:
+        tasks[history.key.estimator, history.reason].append(history.key.task)
+    lines = []
+    for (estimator, reason), names in tasks.items():
+        named = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+        lines.append(f"{estimator}: {len(names)} tasks left out ({named}): {reason}")
+    return lines
