@@ -102,7 +102,7 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
         },
     ),
     ("search", {"sklearn"}),
-    ("recording, openml", {"recording", "openml"}),
+    ("recording, openml", {"openml", "recording", "study_history"}),
 )
 METAOPT_PARTS = {
     "benchmarks",

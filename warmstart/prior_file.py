@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from warmstart.artifact import Artifact
+from warmstart.descriptor import TaskDescriptor
 from warmstart.errors import ArtifactError, WarmStartError
 from warmstart.prior import Prior, SourceTask
 from warmstart.space import SearchSpace
@@ -63,7 +64,12 @@ def estimators_in(artifact: Artifact) -> list[str]:
             f"An artifact of kind {artifact.description.get('kind')!r} given; expected {KIND!r}, "
             "as 'metaopt train' writes it."
         )
-    return list(artifact.description["estimators"])
+    try:
+        return list(artifact.description["estimators"])
+    except (KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"The artifact lists no estimators ({error!r}); make it anew with 'metaopt train'."
+        ) from error
 
 
 def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
@@ -92,6 +98,7 @@ def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
             bandwidth=float(data["bandwidth"]),
         )
         _check_shapes(prior)
+        _check_values(prior)
     except (KeyError, TypeError, ValueError, WarmStartError) as error:
         raise ArtifactError(
             f"The artifact's prior of {estimator} is not complete ({error}); "
@@ -119,3 +126,20 @@ def _check_shapes(prior: Prior) -> None:
     for name, (given, expected) in shapes.items():
         if given != expected:
             raise ArtifactError(f"{name} of shape {given}, expected {expected}")
+
+
+def _check_values(prior: Prior) -> None:
+    TaskDescriptor({}).vector(prior.descriptor_names)  # names all that are not known
+    among_tasks = (prior.proposed_by >= 0) & (prior.proposed_by < len(prior.tasks))
+    rules = {
+        "positive lengthscales": np.isfinite(prior.lengthscales) & (prior.lengthscales > 0),
+        "finite values": np.isfinite(prior.values),
+        "inducing configurations without infinity": ~np.isinf(prior.inducing),
+        "proposals without infinity": ~np.isinf(prior.proposals),
+        "proposed_by among the tasks": among_tasks,
+        "a noise of 0 or more": np.isfinite(prior.noise) and prior.noise >= 0,
+        "a bandwidth of 0 or more": np.isfinite(prior.bandwidth) and prior.bandwidth >= 0,
+    }
+    for expected, holds in rules.items():
+        if not np.all(holds):
+            raise ArtifactError(f"expected {expected}")

@@ -126,7 +126,7 @@ def study_trials(study: Study, *, before: int | None = None) -> list[StudyTrial]
 def finite_losses(trials: Sequence[StudyTrial]) -> np.ndarray:
     """The losses of finished trials, ``(n,)``; what is infinite becomes the worst finite one.
 
-    Empty if no loss is finite.
+    Minus infinity becomes the best. Empty if no loss is finite.
     """
     losses = np.array([math.inf if t.loss is None else t.loss for t in trials])
     finite = losses[np.isfinite(losses)]
