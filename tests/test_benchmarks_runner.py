@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -160,7 +161,8 @@ def test_failures_are_recorded_with_their_reason_and_tried_again(tmp_path):
 class _Telling(optuna.samplers.RandomSampler):
     def before_trial(self, study, trial):
         by = "then" if trial.number % 3 == 0 else "meta-learner"
-        study._storage.set_trial_user_attr(trial._trial_id, "warmstart:proposed_by", by)
+        said = json.dumps({"by": by})
+        study._storage.set_trial_user_attr(trial._trial_id, "warmstart", said)
 
 
 def _telling(trained, problem, seed):

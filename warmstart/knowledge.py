@@ -16,7 +16,7 @@ from warmstart.artifact import Artifact, read_artifact
 from warmstart.catalogue import ESTIMATORS, resolve_estimator
 from warmstart.descriptor import TaskDescriptor
 from warmstart.errors import HistoryError, UnknownEstimatorError
-from warmstart.estimator import Estimator, TaskSize
+from warmstart.estimator import Estimator, TaskSize, uncatalogued
 from warmstart.history import History
 from warmstart.inference import infer_estimator
 from warmstart.learning import extend_prior, learn_prior
@@ -125,7 +125,7 @@ class Knowledge:
             UnknownEstimatorError: If it is neither in the catalogue nor in the user's histories,
                 and these were not given.
         """
-        if isinstance(asked, str) and asked in self._own:
+        if isinstance(asked, str) and asked in self.estimators():
             return asked
         try:
             return resolve_estimator(asked).name
@@ -137,7 +137,10 @@ class Knowledge:
     def infer(self, parameters: Mapping[str, Parameter]) -> str | None:
         """The estimator that parameters belong to, the user's own first; ``None`` if unclear."""
         best, share = None, 0.0
-        for name in self._own:
+        catalogued = {estimator.name for estimator in ESTIMATORS}
+        for name in self.estimators():
+            if name not in self._own and name in catalogued:
+                continue
             source = self.source(name)
             if source is None:
                 continue
@@ -162,14 +165,15 @@ class Knowledge:
         prior = unpack_prior(self._artifact, name) if name in self._in_artifact else None
         n_shipped = 0 if prior is None else len(prior.tasks)
         own = self._own.get(name, [])
-        estimator = next((e for e in ESTIMATORS if e.name == name), None)
         if own:
             try:
-                estimator, prior = _with_own(name, own, prior)
+                prior = _with_own(name, own, prior)
             except HistoryError:
                 own = []  # they say nothing, as those of a study that just began
-        if prior is None or estimator is None:
+        if prior is None:
             return None
+        known = next((e for e in ESTIMATORS if e.name == name), None)
+        estimator = known or uncatalogued(name, prior.space)
         similar = self._similar(prior)
         excluded = self._excluded(prior, [task for task, _ in similar])
         other_metric = self._of_other_metrics(prior)
@@ -177,13 +181,13 @@ class Knowledge:
         left_out = sorted({*excluded, *other_metric})
         if len(left_out) == len(prior.tasks):
             return None
-        known = prior.without(left_out) if left_out else prior
-        weights = known.task_weights(self._task)
+        kept = prior.without(left_out) if left_out else prior
+        weights = kept.task_weights(self._task)
         return Source(
             estimator=estimator,
-            prior=known,
+            prior=kept,
             task_weights=_shared(weights, np.delete(is_own, left_out)),
-            matcher=Matcher(estimator, space=known.space, size=_size(self._task)),
+            matcher=Matcher(estimator, space=kept.space, size=_size(self._task)),
             similar=similar,
             excluded=tuple(prior.tasks[t] for t in excluded),
         )
@@ -246,12 +250,11 @@ def _read(histories: Histories | None) -> Sequence[History]:
     return histories.histories() if isinstance(histories, HistoryStore) else list(histories)
 
 
-def _with_own(name: str, own: Sequence[History], prior: Prior | None) -> tuple[Estimator, Prior]:
-    space = None if prior is None else prior.space
-    estimator, space, aligned = align_histories(name, own, space=space)
+def _with_own(name: str, own: Sequence[History], prior: Prior | None) -> Prior:
     if prior is None:
-        return estimator, learn_prior(name, space, aligned)
-    return estimator, extend_prior(prior, aligned)
+        _, space, aligned = align_histories(name, own)
+        return learn_prior(name, space, aligned)
+    return extend_prior(prior, align_histories(name, own, space=prior.space)[2])
 
 
 def _shared(weights: np.ndarray, is_own: np.ndarray) -> np.ndarray:

@@ -30,10 +30,9 @@ from metaopt.benchmarks.results import Result
 from metaopt.benchmarks.runs import run_study
 from metaopt.benchmarks.sources import Source, digest_of_history
 from warmstart.history import History
+from warmstart.provenance import META_LEARNER, read_provenance
 
 CORRUPTION_SEED: Final = 0
-PROPOSED_BY: Final = "warmstart:proposed_by"
-META_LEARNER: Final = "meta-learner"
 _DIGITS: Final = 9  # significant digits of a loss that is kept
 
 
@@ -180,14 +179,18 @@ def run_cell(cell: Cell) -> Result:
             run = run_study(problem, sampler, n_trials=cell.n_trials)
     except Exception:
         return replace(cell.result, error=_reason())
-    said = [attributes.get(PROPOSED_BY) for attributes in run.attributes]
+    said = [read_provenance(attributes) for attributes in run.attributes]
     return replace(
         cell.result,
         losses=[None if np.isnan(v) else float(f"{v:.{_DIGITS}g}") for v in run.losses],
         best=problem.best,
         worst=problem.worst,
         milliseconds=round(float(np.median(run.suggest_seconds)) * 1e3, 3),
-        proposed=float(np.mean([by == META_LEARNER for by in said])) if any(said) else None,
+        proposed=(
+            float(np.mean([p is not None and p.by == META_LEARNER for p in said]))
+            if any(said)
+            else None
+        ),
     )
 
 

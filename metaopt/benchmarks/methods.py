@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,11 @@ from metaopt.benchmarks.rgpe import (
     SourceModels,
     train_source_models,
 )
+from metaopt.training import meta_train
+from warmstart.artifact import Artifact, read_artifact
+from warmstart.descriptor import TaskDescriptor
 from warmstart.history import History
+from warmstart.sampler import WarmStartSampler
 from warmstart.space import Configuration
 
 PORTFOLIO_SIZE: Final = 32
@@ -48,8 +53,6 @@ class Method:
             the problem it may look at the space, the estimator and the qualities.
         train: Maps the histories of the training tasks to whatever ``sampler`` needs, which
             must be picklable; None for a method without transfer.
-        refined: Whether it trains on refined histories of surrogates, which hold more
-            configurations near the best, instead of random ones; see ``refinement``.
         modules: Modules or packages whose code the results depend on. When it changes, earlier
             results of this method no longer count.
         max_trials: In one study, for slow methods.
@@ -60,7 +63,6 @@ class Method:
     sampler: MakeSampler
     train: Train | None = None
     modules: tuple[str, ...] = ()
-    refined: bool = False
     max_trials: int | None = None
     max_seeds: int | None = None
 
@@ -100,6 +102,21 @@ def _nearest_tpe(trained: Neighbours, problem: Problem, seed: int) -> BaseSample
 
 def _rgpe(trained: SourceModels, problem: Problem, seed: int) -> BaseSampler:
     return RankingWeightedSampler(trained, seed=seed)
+
+
+def _train_warmstart(histories: Sequence[History]) -> Artifact:
+    """What ``metaopt train`` makes of these histories."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "artifact.safetensors"
+        meta_train(histories, path)
+        return read_artifact(path)
+
+
+def _warmstart(trained: Artifact, problem: Problem, seed: int) -> BaseSampler:
+    task = None
+    if problem.qualities is not None:
+        task = TaskDescriptor.from_openml_qualities(problem.qualities)
+    return WarmStartSampler(estimator=problem.estimator, task=task, artifact=trained, seed=seed)
 
 
 _HERE: Final = "metaopt.benchmarks"
@@ -142,6 +159,7 @@ METHODS: Final[Mapping[str, Method]] = {
             (*_PROCESSES, *_PORTFOLIO),
             max_seeds=2,
         ),
+        Method("warmstart", _warmstart, _train_warmstart, ("warmstart", "metaopt.training")),
     )
 }
 

@@ -15,7 +15,7 @@ REFERENCE: Final = "tpe"  # without transfer; what every method is measured agai
 REFERENCE_GP: Final = "gp"
 PRODUCT: Final = "warmstart"
 GUARDED: Final = ("tpe", "portfolio_tpe", "rgpe", "warmstart")
-QUICK_METHODS: Final = ("random", "tpe", "portfolio_tpe", "nearest_tpe", "rgpe")
+QUICK_METHODS: Final = ("random", "tpe", "portfolio_tpe", "nearest_tpe", "rgpe", "warmstart")
 GP_CHECK: Final = ("gp", "own_gp")
 
 

@@ -6,7 +6,6 @@ import multiprocessing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -29,7 +28,7 @@ from metaopt.benchmarks.methods import Method
 from metaopt.benchmarks.options import REFERENCE, BenchOptions
 from metaopt.benchmarks.progress import Progress
 from metaopt.benchmarks.results import Result, ResultFile
-from metaopt.benchmarks.sources import Source, refined
+from metaopt.benchmarks.sources import Source
 
 TRAINED: Final = "trained"
 
@@ -134,9 +133,8 @@ def _plan_trainings(
     """What to train for which method, variant, source and fold."""
     trainings = {}
     learners = [(method, variant) for method, variant in pairs if method.train is not None]
-    for source, is_refined in product(sources, sorted({method.refined for method, _ in learners})):
-        read = refined(source) if is_refined else source
-        histories, digests = histories_of(read)
+    for source in sources if learners else ():
+        histories, digests = histories_of(source)
         for fold in sorted({task.fold for task in tasks[source.name]}):
             kept = training_histories(
                 histories,
@@ -146,15 +144,13 @@ def _plan_trainings(
             )
             of_kept = [digests[history.info.task] for history in kept]
             for method, variant in learners:
-                if method.refined != is_refined:
-                    continue
                 corruption = VARIANTS[variant].corruption
                 # Which half is corrupted depends on all histories, so all belong to the key.
-                of_read = of_kept if corruption is None else [*of_kept, *digests.values()]
+                read = of_kept if corruption is None else [*of_kept, *digests.values()]
                 trainings[method.name, variant, source.name, fold] = Training(
-                    key=training_key(method, of_read, corruption=corruption),
+                    key=training_key(method, read, corruption=corruption),
                     method=method,
-                    source=read,
+                    source=source,
                     fold=fold,
                     n_folds=options.n_folds,
                     corruption=corruption,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -51,7 +51,6 @@ __all__ = [
     "digest_of_history",
     "family_of",
     "problems",
-    "refined",
     "source_histories",
     "surrogate_problems",
     "table_problems",
@@ -79,30 +78,25 @@ def problems(
     return list(surrogate_problems(data, source, tasks=tasks))
 
 
-def source_histories(
-    data: Path, source: str, *, n_configurations: int = 1000, is_refined: bool = False
-) -> list[History]:
+def source_histories(data: Path, source: str, *, n_configurations: int = 1000) -> list[History]:
     """The histories of one of ``SOURCES``, to train on.
 
     Args:
         data: Data directory.
         source: One of ``SOURCES``.
         n_configurations: Random configurations for each instance of a surrogate; a table gives
-            all its recorded runs.
-        is_refined: Whether as many neighbours of a surrogate's best follow the random ones, as
-            in the histories that artifacts are trained on.
+            all its recorded runs. As many neighbours of the best follow, as in the histories
+            that artifacts are trained on.
     """
     if source in TABLES:
         return table_histories(data, source)
-    if is_refined:
-        return surrogate_training_histories(
-            data,
-            source,
-            n_random=n_configurations,
-            n_local=n_configurations // 2,
-            n_best=max(n_configurations // 20, 1),
-        )
-    return surrogate_histories(data, source, n_configurations=n_configurations)
+    return surrogate_training_histories(
+        data,
+        source,
+        n_random=n_configurations,
+        n_local=n_configurations // 2,
+        n_best=max(n_configurations // 20, 1),
+    )
 
 
 class Source(Protocol):
@@ -142,13 +136,11 @@ class RecordedSource:
         name: One of them.
         data: Data directory.
         n_configurations: As in ``source_histories``.
-        is_refined: As in ``source_histories``; the problems are the same.
     """
 
     name: str
     data: Path
     n_configurations: int = 1000
-    is_refined: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in (*SOURCES, *POOLS):
@@ -167,10 +159,7 @@ class RecordedSource:
     def histories(self) -> list[History]:
         """All histories, also those of tasks that are no problem."""
         return source_histories(
-            self.data,
-            self._table_or_scenario,
-            n_configurations=self.n_configurations,
-            is_refined=self.is_refined,
+            self.data, self._table_or_scenario, n_configurations=self.n_configurations
         )
 
     def problems(self, tasks: Collection[str]) -> list[Problem]:
@@ -181,13 +170,13 @@ class RecordedSource:
     def digests(self) -> Mapping[str, str]:
         """For each task a digest of its recorded runs, or of a surrogate's first answers."""
         source = self._table_or_scenario
-        histories = source_histories(self.data, source, n_configurations=_IDENTIFYING_TRIALS)
+        if source in TABLES:
+            histories = table_histories(self.data, source)
+        else:
+            histories = surrogate_histories(
+                self.data, source, n_configurations=_IDENTIFYING_TRIALS
+            )
         return {history.info.task: digest_of_history(history) for history in histories}
-
-
-def refined(source: Source) -> Source:
-    """The same source, its histories refined where they come from a surrogate."""
-    return replace(source, is_refined=True) if isinstance(source, RecordedSource) else source
 
 
 def digest_of_history(history: History) -> str:
