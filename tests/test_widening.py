@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warmstart.choices import distinct
 from warmstart.column import Column, outside
 from warmstart.space import (
     Categorical,
@@ -36,7 +37,9 @@ def integers(draw: st.DrawFn) -> Integer:
     return Integer(low, high, log, 1 if log else draw(st.integers(1, 5)))
 
 
-categoricals = st.lists(choices, min_size=1, max_size=4).map(lambda c: Categorical(tuple(c)))
+categoricals = st.lists(choices, min_size=1, max_size=4).map(
+    lambda drawn: Categorical(distinct(tuple(drawn)))
+)
 parameters = floats() | integers() | categoricals
 spaces = st.dictionaries(st.sampled_from("abc"), parameters, max_size=3).map(SearchSpace)
 

@@ -26,6 +26,7 @@ from warmstart.study_history import (
     finished_trials,
     histories_of_storage,
     history_of_study,
+    holding,
     joined_space,
     loss_sign,
     read_trial,
@@ -184,7 +185,8 @@ class Recorder:
             finished = read_trial(trial, study.study_name, loss_sign(study))
             if finished is None:
                 return
-            if join_spaces(info.space, finished.space) == info.space:
+            space = holding(join_spaces(info.space, finished.space), [finished.trial])
+            if space == info.space:
                 self.store.append(_without_description(info), finished.trial)
                 return
         info = _record(study, self.store, self._said, None).info
@@ -214,7 +216,7 @@ def _record(
             asked = {f.trial.run_id for f in finished_trials(study, trials)}
             new = [trial for trial in new if trial.run_id in asked]
         if stored is not None:
-            info = widened(stored.info, info)
+            info = widened(stored, History.from_trials(info, [f.trial for f in finished]))
             if info == stored.info:
                 store.extend(_without_description(info), new)
                 return _Recorded(len(new), info)

@@ -34,7 +34,7 @@ from warmstart.errors import (
 from warmstart.history import History, HistoryKey, TaskInfo
 from warmstart.inference import infer_estimator
 from warmstart.provenance import META_LEARNER, read_provenance
-from warmstart.space import Categorical, Float, Parameter, SearchSpace, Value
+from warmstart.space import Categorical, Float, Parameter, SearchSpace, Value, same_choice
 from warmstart.trial import State, Trial
 from warmstart.widening import cover, join_spaces
 
@@ -148,7 +148,9 @@ def _histories(
             left_out.append(str(error))
             continue
         known = histories.get(history.info.key)
-        histories[history.info.key] = history if known is None else _merged(known, history)
+        if known is not None:
+            history = History.concatenate(widened(known, history), [known, history])
+        histories[history.info.key] = history
     if left_out or not names:
         more = len(left_out) - _LISTED
         listed = " ".join(left_out[:_LISTED]) or "The storage holds no study."
@@ -159,10 +161,6 @@ def _histories(
             stacklevel=3,
         )
     return list(histories.values())
-
-
-def _merged(a: History, b: History) -> History:
-    return History.concatenate(widened(a.info, b.info), [a, b])
 
 
 @dataclass(frozen=True)
@@ -241,11 +239,20 @@ class FinishedTrial:
     space: SearchSpace
 
 
-def widened(info: TaskInfo, newer: TaskInfo) -> TaskInfo:
-    """``info`` updated by ``newer``, with a space that holds the trials of both."""
-    if info.space is None or newer.space is None:
-        return info.updated(newer)
-    return replace(info.updated(newer), space=join_spaces(info.space, newer.space))
+def widened(history: History, newer: History) -> TaskInfo:
+    """What is known of a task from two histories of it; its space holds the trials of both."""
+    info = history.info.updated(newer.info)
+    own, other = history.info.space, newer.info.space
+    if own is None or other is None:
+        return info
+    space = join_spaces(own, other)
+    if any(
+        isinstance(space.parameters[name], Categorical) and not isinstance(p, Categorical)
+        for part in (own, other)
+        for name, p in part.parameters.items()
+    ):
+        space = holding(space, (*history.trials(), *newer.trials()))
+    return replace(info, space=space)
 
 
 def task_id(study: Study) -> str:
@@ -302,9 +309,21 @@ def loss_sign(study: Study) -> float:
     return -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
 
 
-def joined_space(finished: Iterable[FinishedTrial]) -> SearchSpace:
+def joined_space(finished: Sequence[FinishedTrial]) -> SearchSpace:
     """The narrowest space that holds all trials and what they were drawn from."""
-    return reduce(join_spaces, (f.space for f in finished))
+    space = reduce(join_spaces, (f.space for f in finished))
+    return holding(space, (f.trial for f in finished))
+
+
+def holding(space: SearchSpace, trials: Iterable[Trial]) -> SearchSpace:
+    """A joint space, made to hold numbers where others had choices under the same name."""
+    parameters = dict(space.parameters)
+    for trial in trials:
+        for name, value in trial.configuration.items():
+            parameter = parameters[name]
+            if isinstance(parameter, Categorical) and not same_choice(value, parameter.choices):
+                parameters[name] = cover(parameter, value)
+    return SearchSpace(parameters, space.conditions)
 
 
 def read_trial(trial: FrozenTrial, study_name: str, sign: float) -> FinishedTrial | None:
