@@ -119,9 +119,15 @@ def _parameter_of(column: Column) -> Parameter | None:
 def _union(name: str, spaces: Sequence[SearchSpace]) -> SearchSpace:
     """One space with a parameter for each that is tuned, renamed ones taken together.
 
-    The names are those of the history that tunes most.
+    The names are those of the history that tunes most, and among equals of the one with the
+    longest: ``rate`` is taken for ``net__rate``, but not the other way round.
     """
-    order = sorted(range(len(spaces)), key=lambda i: (-len(spaces[i].parameters), i))
+
+    def rank(i: int) -> tuple[int, int, list[str]]:
+        names = sorted(spaces[i].parameters)
+        return -len(names), -sum(map(len, names)), names
+
+    order = sorted(range(len(spaces)), key=rank)
     union = spaces[order[0]]
     done = [union]
     for i in order[1:]:
