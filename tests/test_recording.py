@@ -354,6 +354,20 @@ def test_what_another_writer_knows_of_the_space_is_not_taken_back(store: History
         recorder.store.close()
 
 
+def test_a_recorder_that_knows_less_repeats_nothing_of_it(store: HistoryStore) -> None:
+    study = study_of(finished(0.1))
+    narrow = Recorder(store, estimator="my.Model")
+    narrow(study, study.trials[0])
+    study.add_trial(create_trial(params={"y": 1.0}, distributions={"y": UNIT}, value=0.0))
+    record(study, store)
+    store.close()  # so that the recorder begins a file that is newer than what it doesn't know
+    study.add_trial(finished(0.2))
+    narrow(study, study.trials[2])
+    space = only(store).info.space
+    assert space is not None
+    assert set(space.parameters) == {"x", "y"}
+
+
 names = st.text(max_size=4) | st.sampled_from(["a\n", "\ud800", " ", "'a'", "C"])
 scalars = (
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=3)
