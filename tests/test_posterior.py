@@ -183,7 +183,7 @@ def test_two_trials_do_not_tell_source_tasks_apart() -> None:
 
 
 @given(st.floats(1e-6, 1e6), st.floats(-100, 100))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_units_of_the_loss_do_not_matter(factor: float, shift: float) -> None:
     trials = some_trials(10)
     scaled = replace(trials, losses=factor * (trials.losses + shift))
@@ -194,7 +194,7 @@ def test_units_of_the_loss_do_not_matter(factor: float, shift: float) -> None:
 
 
 @given(st.permutations(range(10)))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_order_of_trials_does_not_matter(order: list[int]) -> None:
     trials = some_trials(10)
     shuffled = Trials(trials.features[order], trials.log_regrets[order], trials.losses[order])
@@ -307,7 +307,7 @@ def test_a_diverged_trial_does_not_set_the_scale() -> None:
 
 
 @given(hnp.arrays(float, st.integers(1, 8), elements=st.floats(-1e100, 1e100)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_losses_give_finite_answers(losses: np.ndarray) -> None:
     trials = some_trials(len(losses))
     posterior = Posterior(PRIOR, alike(PRIOR), replace(trials, losses=losses))

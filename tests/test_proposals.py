@@ -356,7 +356,7 @@ def user_spaces(draw: st.DrawFn) -> dict[str, BaseDistribution]:
 
 
 @given(user_spaces(), st.integers(0, 2**32 - 1), st.integers(0, 12))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_proposal_lies_in_the_users_space(
     user: dict[str, BaseDistribution], seed: int, n: int
 ) -> None:
