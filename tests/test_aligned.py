@@ -77,17 +77,19 @@ def test_the_space_covers_the_ranges_of_all_histories() -> None:
 
 
 def test_what_a_history_did_not_tune_was_at_its_default() -> None:
-    both = {"C": Float(0.01, 100.0, log=True), "coef0": Float(-1.0, 1.0)}
-    _, learned, (a, _) = align_histories(
+    both = {"C": Float(0.01, 100.0, log=True), "gamma": Float(1e-4, 1.0, log=True)}
+    _, learned, (a, b) = align_histories(
         SVC,
         [
-            history([{"C": 5.0}, {"C": 9.0}], estimator=SVC, space={"C": both["C"]}),
-            history([{"C": 5.0, "coef0": 0.5}] * 2, estimator=SVC, space=both),
+            history(
+                [{"gamma": 0.1}, {"gamma": 0.2}], estimator=SVC, space={"gamma": both["gamma"]}
+            ),
+            history([{"gamma": 0.1, "C": 5.0}] * 2, estimator=SVC, space=both),
         ],
     )
-    if "coef0" in learned.parameters:
-        assert {c.get("coef0") for c in placed(learned, a.coordinates)} <= {None, 0.0}
-    assert [c["C"] for c in placed(learned, a.coordinates)] == pytest.approx([5.0, 9.0])
+    assert [c["C"] for c in placed(learned, a.coordinates)] == pytest.approx([1.0, 1.0])
+    assert [c["C"] for c in placed(learned, b.coordinates)] == pytest.approx([5.0, 5.0])
+    assert [c["gamma"] for c in placed(learned, a.coordinates)] == pytest.approx([0.1, 0.2])
 
 
 def test_conditions_of_the_catalogue_hold_in_the_learned_space() -> None:

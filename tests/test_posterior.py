@@ -126,7 +126,7 @@ def test_shares_are_those_of_the_naive_mixture(
     assert posterior.shares == pytest.approx(expected, rel=2e-3, abs=1e-6)
 
 
-@pytest.mark.parametrize("components", [ALONE[:1], ALONE[1:2], ALONE[2:], TRANSFERRED[:1]])
+@pytest.mark.parametrize("components", [*((c,) for c in ALONE), *((c,) for c in TRANSFERRED)])
 @pytest.mark.parametrize("pending", [0, 3])
 def test_expected_improvement_is_that_of_sampling_from_the_naive_mixture(
     components: tuple[Component, ...], pending: int
