@@ -104,7 +104,7 @@ def run_demo(options: DemoOptions, progress: DemoProgress | None = None) -> Demo
         progress: Told of every trial; by default shown on standard error.
     """
     from warmstart.descriptor import describe
-    from warmstart.explain import explain
+    from warmstart.explanation import explain
     from warmstart.sampler import WarmStartSampler
 
     X, y = _load(options.dataset)

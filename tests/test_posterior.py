@@ -136,7 +136,7 @@ def test_expected_improvement_is_that_of_sampling_from_the_naive_mixture(
     posterior = Posterior(PRIOR, alike(PRIOR), trials, own_lengthscales=OWN, components=components)
     expected = (1 - posterior.portfolio_share) * naive(trials, components, E, g).expected
     expected += posterior.portfolio_share * portfolio_improvement(
-        g, trials.log_regrets, posterior.task_weights
+        from_log_regret(g), trials.log_regrets, posterior.task_weights
     )
     # What weighs next to nothing in the mixture may be left out.
     assert posterior.improvement(E, g) == pytest.approx(
@@ -355,12 +355,14 @@ def test_what_the_portfolio_promises_is_the_weighted_gain_over_what_was_tried() 
         )
         for m in range(5)
     ]
-    assert portfolio_improvement(g, tried, weights) == pytest.approx(np.array(expected))
+    assert portfolio_improvement(from_log_regret(g), tried, weights) == pytest.approx(
+        np.array(expected)
+    )
 
 
 def test_with_nothing_tried_the_portfolio_starts_with_the_lowest_expected_regret() -> None:
     g = np.log(np.array([[0.1, 0.9], [0.4, 0.3]]) + EPSILON)
-    first = portfolio_improvement(g, np.empty((0, 2)), np.array([0.5, 0.5]))
+    first = portfolio_improvement(from_log_regret(g), np.empty((0, 2)), np.array([0.5, 0.5]))
     assert first == pytest.approx([0.5, 0.65])
 
 

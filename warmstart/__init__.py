@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from warmstart import openml
     from warmstart.descriptor import TaskDescriptor, describe
     from warmstart.errors import WarmStartError, WarmStartWarning
-    from warmstart.explain import explain
+    from warmstart.explanation import explain
     from warmstart.history import History, TaskInfo
     from warmstart.lookalike import look_alike
-    from warmstart.recording import Recorder, histories_of_storage, record
+    from warmstart.recording import Recorder, record
     from warmstart.sampler import WarmStartSampler
     from warmstart.store import HistoryStore
-    from warmstart.suggest import list_estimators, suggest
+    from warmstart.study_history import histories_of_storage, history_of_study
+    from warmstart.suggestion import list_estimators, suggest
     from warmstart.trial import Trial
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ __all__ = [
     "describe",
     "explain",
     "histories_of_storage",
+    "history_of_study",
     "list_estimators",
     "look_alike",
     "openml",
@@ -54,12 +56,13 @@ _MODULES = {
     "WarmStartSampler": "sampler",
     "WarmStartWarning": "errors",
     "describe": "descriptor",
-    "explain": "explain",
-    "histories_of_storage": "recording",
-    "list_estimators": "suggest",
+    "explain": "explanation",
+    "histories_of_storage": "study_history",
+    "history_of_study": "study_history",
+    "list_estimators": "suggestion",
     "look_alike": "lookalike",
     "record": "recording",
-    "suggest": "suggest",
+    "suggest": "suggestion",
 }
 
 

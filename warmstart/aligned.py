@@ -17,7 +17,16 @@ from warmstart.history import History
 from warmstart.learning import AlignedHistory
 from warmstart.matching import Match, Matcher
 from warmstart.prior import SourceTask
-from warmstart.space import Categorical, Float, Integer, Parameter, SearchSpace, Value, same_choice
+from warmstart.space import (
+    Categorical,
+    Condition,
+    Float,
+    Integer,
+    Parameter,
+    SearchSpace,
+    Value,
+    same_choice,
+)
 
 # Text and truth values that a column may hold beside numbers still count as choices.
 _MOST_CHOICES = 64
@@ -220,11 +229,12 @@ def _covered_space(
                 if isinstance(canonical, Integer)
                 else Float(low, high, log)
             )
-    conditions = {
-        name: condition
-        for name, condition in estimator.space.conditions.items()
-        if name in parameters and condition.parameter in parameters
-    }
+    conditions = {}
+    for name, condition in estimator.space.conditions.items():
+        parent = parameters.get(condition.parameter)
+        if name in parameters and isinstance(parent, Categorical):
+            values = tuple(v for v in condition.values if same_choice(v, parent.choices))
+            conditions[name] = Condition(condition.parameter, values)
     return SearchSpace(parameters, conditions)
 
 

@@ -186,28 +186,23 @@ class Planner:
             stand_ins=plan.stand_ins - {match.canonical},
         )
 
-    def conflicts(
-        self, plan: Plan, others: Iterable[StudyTrial], distributions: Distributions
-    ) -> list[np.ndarray]:
-        """Rows of other trials that have the plan's values on all that the user tunes."""
-        matched = self.alignment(distributions).matched
-        columns = [
-            self._encoding.names.index(match.canonical)
-            for name, match in matched.items()
-            if name in plan.values
-        ]
+    def planned_rows(self, trials: Iterable[StudyTrial]) -> list[np.ndarray]:
+        """The coordinates ``(d,)`` of those trials that say where they were planned."""
+        rows = map(self._planned_row, trials)
+        return [row for row in rows if row is not None]
+
+    def like(self, plan: Plan, rows: Iterable[np.ndarray]) -> list[np.ndarray]:
+        """Those of the rows ``(d,)`` that have the plan's values on all that the user tunes."""
+        matched = self.alignment(plan.distributions).matched
+        columns = [self._encoding.names.index(match.canonical) for match in matched.values()]
         if not columns:
             return []
         own = np.nan_to_num(plan.row[columns], nan=-9.0)
-        same = []
-        for other in others:
-            row = self._planned_row(other)
-            if row is None:
-                continue
-            distance = np.abs(np.nan_to_num(row[columns], nan=-9.0) - own).max()
-            if distance < _SAME:
-                same.append(row)
-        return same
+        return [
+            row
+            for row in rows
+            if np.abs(np.nan_to_num(row[columns], nan=-9.0) - own).max() < _SAME
+        ]
 
     def _planned_row(self, trial: StudyTrial) -> np.ndarray | None:
         """The coordinates that a trial says it was planned at, if this planner can read them."""

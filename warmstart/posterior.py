@@ -21,7 +21,9 @@ Notation:
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -93,6 +95,8 @@ _CAP = 20.0
 # Components and grid points with less than this share of the largest weight are left out.
 _LEAST_WEIGHT = 0.002
 _MOST_TERMS = 32
+_GLANCE_TERMS = 8
+_GLANCE_COMPONENTS = 2
 # The portfolio's say is this, squared, over the number of trials from there on.
 _PORTFOLIO_TRIALS = 3.0
 _PORTFOLIO_REMAINDER = 0.3
@@ -114,6 +118,54 @@ class Trials:
     features: np.ndarray
     log_regrets: np.ndarray
     losses: np.ndarray
+
+
+class Candidates:
+    """Configurations to be judged, and what the source tasks say of them.
+
+    Args:
+        features: Unscaled, ``(M, D)``.
+        log_regrets: Of the source tasks, ``(M, T)``.
+        task_weights: Prior weight of each source task, ``(T,)``.
+
+    Attributes:
+        mean: Of the source tasks' logarithmic regrets, ``(M,)``.
+        spread: What their covariance is the product of, ``(M, T)``.
+    """
+
+    def __init__(
+        self, features: np.ndarray, log_regrets: np.ndarray, task_weights: np.ndarray
+    ) -> None:
+        self.features = features
+        self.log_regrets = log_regrets
+        self._task_weights = task_weights
+        self.mean = log_regrets @ task_weights
+        self.spread = (log_regrets - self.mean[:, None]) * np.sqrt(task_weights)
+
+    @cached_property
+    def variance(self) -> np.ndarray:
+        """Of the source tasks' logarithmic regrets, ``(M,)``."""
+        return np.einsum("mt,mt->m", self.spread, self.spread)
+
+    @cached_property
+    def regrets(self) -> np.ndarray:
+        """Of the source tasks, ``(M, T)``."""
+        return from_log_regret(self.log_regrets)
+
+    def these(self, chosen: np.ndarray) -> Candidates:
+        """Some of them, by index, without computing anything again."""
+        some = copy(self)
+        for name in ("features", "log_regrets", "mean", "spread", "variance", "regrets"):
+            if name in self.__dict__:
+                some.__dict__[name] = self.__dict__[name][chosen]
+        return some
+
+    def and_these(self, other: Candidates) -> Candidates:
+        """Both, one after the other, without computing anything again."""
+        both = copy(self)
+        for name in ("features", "log_regrets", "mean", "spread", "variance", "regrets"):
+            both.__dict__[name] = np.concatenate([getattr(self, name), getattr(other, name)])
+        return both
 
 
 class Posterior:
@@ -164,14 +216,10 @@ class Posterior:
         self._log_jacobian = -(self._z[: len(losses)] + np.log(self._range)).sum(axis=0)
         self._n_finished = len(losses)
 
-        self._mean = trials.log_regrets @ task_weights
-        self._spread = self._deviations(trials.log_regrets, self._mean)
+        tried = Candidates(trials.features, trials.log_regrets, task_weights)
+        self._mean, self._spread = tried.mean, tried.spread
         self._fit()
         self.task_weights = self._weigh_tasks()
-
-    def _deviations(self, log_regrets: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """What the source tasks' covariance is the product of, ``(n, T)``."""
-        return (log_regrets - mean[:, None]) * np.sqrt(self._prior_weights)
 
     def _covariances(self, E: np.ndarray) -> _Covariances:
         return _Covariances(E, self._trials.features, self._scales)
@@ -249,35 +297,51 @@ class Posterior:
             E: Unscaled features of the candidates, ``(M, D)``.
             log_regrets: Of the source tasks, ``(M, T)``.
         """
+        return self.improvement_of(Candidates(E, log_regrets, self._prior_weights))
+
+    def improvement_of(self, candidates: Candidates, *, at_a_glance: bool = False) -> np.ndarray:
+        """As ``improvement``, of candidates that keep what does not depend on trials.
+
+        Args:
+            candidates: Made with the posterior's prior weights.
+            at_a_glance: Whether only the terms of the mixture count that weigh most, which is
+                faster.
+        """
         share = self.portfolio_share
-        expected = (1.0 - share) * self._expected_improvement(E, log_regrets)
+        least = self._least_weights(at_a_glance)
+        expected = (1.0 - share) * self._expected_improvement(candidates, least)
         if share > 0:
             expected += share * portfolio_improvement(
-                log_regrets, self._trials.log_regrets, self.task_weights
+                candidates.regrets, self._trials.log_regrets, self.task_weights
             )
         return expected
 
-    def _expected_improvement(self, E: np.ndarray, log_regrets: np.ndarray) -> np.ndarray:
+    def _least_weights(self, at_a_glance: bool) -> np.ndarray:
+        """The weight from which on a term counts, for each component."""
+        flat = np.sort(self._weights, axis=None)[::-1]
+        n_terms = min(_GLANCE_TERMS if at_a_glance else _MOST_TERMS, len(flat))
+        least = np.full(len(self._components), max(flat[n_terms - 1], _LEAST_WEIGHT * flat[0]))
+        if at_a_glance:
+            least[np.argsort(-self.shares, kind="stable")[_GLANCE_COMPONENTS:]] = np.inf
+        return least
+
+    def _expected_improvement(self, candidates: Candidates, least: np.ndarray) -> np.ndarray:
         from scipy.special import ndtr
 
+        E, mean = candidates.features, candidates.mean
         total = np.zeros(len(E))
         across = self._covariances(E)
-        mean = log_regrets @ self._prior_weights
-        deviations = self._deviations(log_regrets, mean)
         best = self._z[: self._n_finished].min(axis=0)
-        flat = np.sort(self._weights, axis=None)
-        least = max(flat[-min(_MOST_TERMS, len(flat))], _LEAST_WEIGHT * flat[-1])
-        between_tasks = deviations @ self._spread.T
-        differences = np.einsum("mt,mt->m", deviations, deviations)
+        between_tasks = candidates.spread @ self._spread.T
         for i, component in enumerate(self._components):
-            chosen = np.flatnonzero(self._weights[i] >= least)
+            chosen = np.flatnonzero(self._weights[i] >= least[i])
             if not len(chosen):
                 continue
             k = across.own(component)
             variance = np.full(len(E), component.smooth + component.rough)
             if component.transfer:
                 k += component.transfer * between_tasks
-                variance += component.transfer * differences
+                variance += component.transfer * candidates.variance
             else:
                 k += _OWN_LEVEL
                 variance += _OWN_LEVEL
@@ -376,19 +440,18 @@ def _solve(L: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def portfolio_improvement(
-    log_regrets: np.ndarray, tried: np.ndarray, weights: np.ndarray
+    regrets: np.ndarray, tried: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """By how much candidates improve on what was tried, if the new task were a source task.
 
     Args:
-        log_regrets: Of the source tasks at the candidates, ``(M, T)``.
-        tried: Of the source tasks at the configurations tried, ``(n, T)``.
+        regrets: Of the source tasks at the candidates, ``(M, T)``.
+        tried: Logarithmic, of the source tasks at the configurations tried, ``(n, T)``.
         weights: Of the source tasks, ``(T,)``.
 
     Returns:
         Expected improvement in regret, ``(M,)``.
     """
-    regrets = from_log_regret(log_regrets)
     if not len(tried):
         return np.asarray(1.0 - regrets @ weights)
     reached = from_log_regret(tried).min(axis=0)

@@ -12,6 +12,7 @@ import numpy as np
 
 from warmstart.axes import Axes
 from warmstart.posterior import (
+    Candidates,
     Posterior,
     Trials,
     fit_own_lengthscales,
@@ -19,15 +20,17 @@ from warmstart.posterior import (
 )
 from warmstart.prior import Prior, nearest_tasks
 
-_N_RANDOM = 500
+_N_RANDOM = 200
 _N_AROUND = 5  # best trials that are searched around,
 _N_NEIGHBOURS = 20  # by so many neighbours each;
-_N_REFINED = 4  # best candidates that are refined,
+_N_JUDGED = 200  # candidates that are the best at a glance,
+_N_REFINED = 4  # of which the best are refined,
 _N_REFINEMENTS = 12  # by so many neighbours each
 _WIDE_STEPS = np.geomspace(0.005, 0.2, 8)
 _NARROW_STEPS = np.geomspace(0.003, 0.1, 8)
 # Two configurations whose features are all nearer than this are the same.
 _SAME = 1e-5
+_KEY_DIGITS = 5
 # More trials than this are thinned out: the best, the latest and a sample of the rest stay.
 _MOST_TRIALS = 150
 # The new task's lengthscales are fitted anew whenever trials have grown by a third.
@@ -73,15 +76,18 @@ class Proposal:
 class _Candidates:
     positions: np.ndarray
     coordinates: np.ndarray
-    features: np.ndarray
-    log_regrets: np.ndarray
+    rows: Candidates
+
+    def these(self, chosen: np.ndarray) -> _Candidates:
+        return _Candidates(
+            self.positions[chosen], self.coordinates[chosen], self.rows.these(chosen)
+        )
 
     def and_these(self, other: _Candidates) -> _Candidates:
         return _Candidates(
             np.concatenate([self.positions, other.positions]),
             np.concatenate([self.coordinates, other.coordinates]),
-            np.concatenate([self.features, other.features]),
-            np.concatenate([self.log_regrets, other.log_regrets]),
+            self.rows.and_these(other.rows),
         )
 
 
@@ -124,6 +130,7 @@ class Proposer:
         known = np.concatenate([prior.proposals, prior.inducing])
         positions = np.concatenate([axes.nearest(known), axes.draw(_N_RANDOM, rng)])
         self._static = self._distinct(self._candidates(positions))
+        self._static_keys = self._keys(self._static.rows.features)
         self._own_lengthscales: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
 
     def propose(
@@ -139,7 +146,7 @@ class Proposer:
         taken = self._features(np.concatenate([observations.coordinates, observations.pending]))
         if not len(observations.losses):
             scores = portfolio_improvement(
-                self._static.log_regrets, self._log_regrets(taken), self._weights
+                self._static.rows.regrets, self._log_regrets(taken), self._weights
             )
             best = self._best(self._static, scores, taken, rng, among)
             return self._proposal(self._static, best, 1.0, 1.0, self._weights)
@@ -150,18 +157,12 @@ class Proposer:
             trials,
             own_lengthscales=self._lengthscales(observations),
         )
-        best_trials = np.argsort(observations.losses, kind="stable")[:_N_AROUND]
-        around = self._axes.nearest(observations.coordinates[best_trials])
-        candidates = self._static
-        if len(around):
-            near = self._neighbours(around, _N_NEIGHBOURS, _WIDE_STEPS, rng)
-            candidates = candidates.and_these(near)
-        scores = posterior.improvement(candidates.features, candidates.log_regrets)
+        candidates = self._worth_judging(posterior, observations, taken, rng)
+        scores = posterior.improvement_of(candidates.rows)
         top = np.argsort(-scores, kind="stable")[:_N_REFINED]
         refined = self._neighbours(candidates.positions[top], _N_REFINEMENTS, _NARROW_STEPS, rng)
-        refined_scores = posterior.improvement(refined.features, refined.log_regrets)
+        scores = np.concatenate([scores, posterior.improvement_of(refined.rows)])
         candidates = candidates.and_these(refined)
-        scores = np.concatenate([scores, refined_scores])
         return self._proposal(
             candidates,
             self._best(candidates, scores, taken, rng, among),
@@ -169,6 +170,27 @@ class Proposer:
             posterior.transfer_share,
             posterior.task_weights,
         )
+
+    def _worth_judging(
+        self,
+        posterior: Posterior,
+        observations: Observations,
+        taken: np.ndarray,
+        rng: np.random.Generator,
+    ) -> _Candidates:
+        """The best of all candidates, at a glance; what was tried comes last."""
+        best_trials = np.argsort(observations.losses, kind="stable")[:_N_AROUND]
+        around = self._axes.nearest(observations.coordinates[best_trials])
+        near = self._neighbours(around, _N_NEIGHBOURS, _WIDE_STEPS, rng)
+        parts = (self._static, near)
+        scores = [posterior.improvement_of(part.rows, at_a_glance=True) for part in parts]
+        scores[0][np.isin(self._static_keys, self._keys(taken))] = -np.inf
+        n_static = len(scores[0])
+        if n_static + len(scores[1]) <= _N_JUDGED:
+            return self._static.and_these(near)
+        kept = np.argsort(-np.concatenate(scores), kind="stable")[:_N_JUDGED]
+        of_static = self._static.these(kept[kept < n_static])
+        return of_static.and_these(near.these(kept[kept >= n_static] - n_static))
 
     def _proposal(
         self,
@@ -214,6 +236,11 @@ class Proposer:
         self._own_lengthscales = {due: (losses, fitted)}
         return fitted
 
+    def _keys(self, features: np.ndarray) -> np.ndarray:
+        """A key for each row, the same for the same configuration, ``(n,)``."""
+        rounded = np.ascontiguousarray(np.round(features[:, self._compared], _KEY_DIGITS) + 0.0)
+        return rounded.view(np.dtype((np.void, rounded.strides[0] or 8)))[:, 0]
+
     def _features(self, coordinates: np.ndarray) -> np.ndarray:
         return self._prior.encoding.features(coordinates)
 
@@ -228,17 +255,13 @@ class Proposer:
         for k, (_, coordinate) in self._fixed.items():
             coordinates[:, self._axes.axes[k].column] = coordinate
         features = self._features(self._prior.encoding.settle(coordinates))
-        return _Candidates(positions, coordinates, features, self._log_regrets(features))
+        rows = Candidates(features, self._log_regrets(features), self._weights)
+        return _Candidates(positions, coordinates, rows)
 
     def _distinct(self, candidates: _Candidates) -> _Candidates:
         rows = np.nan_to_num(np.round(candidates.coordinates, 6), nan=-9.0)
         first = np.sort(np.unique(rows, axis=0, return_index=True)[1])
-        return _Candidates(
-            candidates.positions[first],
-            candidates.coordinates[first],
-            candidates.features[first],
-            candidates.log_regrets[first],
-        )
+        return candidates.these(first)
 
     def _neighbours(
         self, positions: np.ndarray, n_each: int, scales: np.ndarray, rng: np.random.Generator
@@ -265,7 +288,7 @@ class Proposer:
             among: How many to draw from.
         """
         taken = taken[:, self._compared]
-        features = candidates.features[:, self._compared]
+        features = candidates.rows.features[:, self._compared]
         order = np.argsort(-scores, kind="stable")
         free: list[int] = []
         for index in order:

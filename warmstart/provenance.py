@@ -80,6 +80,8 @@ def read_provenance(user_attrs: Mapping[str, Any]) -> Provenance | None:
         return None
     try:
         data = json.loads(text)
+        if not isinstance(data, dict):
+            return None
         for name in ("coordinates", "similar", "excluded"):
             data[name] = tuple(data.get(name, ()))
         data["tasks"] = tuple((str(task), float(weight)) for task, weight in data.get("tasks", ()))

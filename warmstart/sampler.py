@@ -277,9 +277,10 @@ class WarmStartSampler(BaseSampler):
         if earlier is not None and len(asked) == 1 and _fits(earlier, trial):
             own = {**earlier.distributions, **asked}
             plan = planner.extend(earlier, own, next(iter(asked)))
+        running = planner.planned_rows(t for t in trials if t.loss is None)
         taken: list[np.ndarray] = []
-        finished = {t.number for t in trials if t.loss is not None}
         for attempt in range(_MOST_RETREATS):
+            is_new = plan is None
             if plan is None:
                 plan = planner.plan(
                     known,
@@ -293,9 +294,11 @@ class WarmStartSampler(BaseSampler):
                 )
             self._publish(study, trial, planner, plan)
             # Whoever writes last sees the others' plans, so of two that are alike one gives way.
+            finished = {t.number for t in trials if t.loss is not None}
             others = [t for t in kept.read(study, trial) if t.number not in finished]
-            now_taken = planner.conflicts(plan, others, plan.distributions)
-            if not now_taken:
+            now_taken = planner.like(plan, planner.planned_rows(others))
+            # A new plan avoids what it knows to be taken, unless there is nothing else.
+            if not now_taken or (is_new and planner.like(plan, [*running, *taken])):
                 break
             taken += now_taken
             if attempt + 1 < _MOST_RETREATS:

@@ -36,7 +36,7 @@ def suggest(
     as_json: JsonOption = False,
 ) -> None:
     """Name hyperparameters to try first, the most promising ones first."""
-    from warmstart.suggest import suggest as propose
+    from warmstart.suggestion import suggest as propose
 
     X, y = read_table(data, target)
     configurations = propose(
