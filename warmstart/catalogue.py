@@ -7,7 +7,7 @@ from warmstart.errors import UnknownEstimatorError
 from warmstart.estimator import Estimator, Hyperparameter
 from warmstart.sklearn_estimators import SKLEARN_ESTIMATORS
 
-__all__ = ["ESTIMATORS", "Estimator", "Hyperparameter", "resolve_estimator"]
+__all__ = ["ESTIMATORS", "Estimator", "Hyperparameter", "estimator_name", "resolve_estimator"]
 
 ESTIMATORS: tuple[Estimator, ...] = (
     *SKLEARN_ESTIMATORS,
@@ -37,6 +37,17 @@ def resolve_estimator(asked: object) -> Estimator:
     raise UnknownEstimatorError(
         f"estimator={names[0]!r} given; expected one in the catalogue, {_near(names[0])}."
     )
+
+
+def estimator_name(asked: object) -> str:
+    """The canonical name of a name, a class or an instance; one that is not known stays."""
+    try:
+        return resolve_estimator(asked).name
+    except UnknownEstimatorError:
+        if isinstance(asked, str):
+            return asked.strip()
+        kind = asked if isinstance(asked, type) else type(asked)
+        return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _class_names(asked: object) -> list[str]:

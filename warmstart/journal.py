@@ -98,7 +98,8 @@ class JournalWriter:
             self._close()
 
     def __del__(self) -> None:
-        self._close()
+        if os is not None:  # else the interpreter is going, and the file with it
+            self._close()
 
     def _open(self) -> None:
         descriptor = None

@@ -13,7 +13,7 @@ import numpy as np
 from warmstart.aligned import align_histories, by_estimator
 from warmstart.alignment import align
 from warmstart.artifact import Artifact, read_artifact
-from warmstart.catalogue import ESTIMATORS, resolve_estimator
+from warmstart.catalogue import ESTIMATORS, estimator_name, resolve_estimator
 from warmstart.descriptor import TaskDescriptor
 from warmstart.errors import HistoryError, UnknownEstimatorError
 from warmstart.estimator import Estimator, TaskSize, uncatalogued
@@ -130,8 +130,9 @@ class Knowledge:
         try:
             return resolve_estimator(asked).name
         except UnknownEstimatorError:
-            if isinstance(asked, str) and self._given_histories:
-                return asked  # its first study
+            name = estimator_name(asked)
+            if name in self.estimators() or self._given_histories:
+                return name  # with histories of other estimators it is this one's first study
             raise
 
     def infer(self, parameters: Mapping[str, Parameter]) -> str | None:

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from warmstart.catalogue import estimator_name
 from warmstart.descriptor import TaskDescriptor
 from warmstart.durable import exclusively
 from warmstart.errors import WarmStartWarning
@@ -22,7 +23,6 @@ from warmstart.study_history import (
     SOURCE,
     FinishedTrial,
     StudyTask,
-    estimator_name,
     finished_trials,
     histories_of_storage,
     history_of_study,

@@ -20,7 +20,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from warmstart.catalogue import resolve_estimator
+from warmstart.catalogue import estimator_name
 from warmstart.choices import distinct, plain_choice
 from warmstart.constraints import constraint_violation
 from warmstart.descriptor import TaskDescriptor
@@ -28,7 +28,6 @@ from warmstart.distributions import parameter_of
 from warmstart.errors import (
     DescriptorError,
     HistoryError,
-    UnknownEstimatorError,
     WarmStartWarning,
 )
 from warmstart.history import History, HistoryKey, TaskInfo
@@ -259,17 +258,6 @@ def task_id(study: Study) -> str:
     """The task that a study is: as its user attribute says, or named as the study."""
     named = study.user_attrs.get(TASK_ATTRIBUTE)
     return _plain_name(study.study_name if named is None else named)
-
-
-def estimator_name(asked: object) -> str:
-    """The canonical name of a name, a class or an instance; one that is not known stays."""
-    try:
-        return resolve_estimator(asked).name
-    except UnknownEstimatorError:
-        if isinstance(asked, str):
-            return asked.strip()
-        kind = asked if isinstance(asked, type) else type(asked)
-        return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _inferred(study: Study, space: SearchSpace) -> str:
