@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from warmstart.artifact import Artifact
 from warmstart.sampler import WarmStartSampler
@@ -48,7 +48,9 @@ def open_storage(where: str) -> BaseStorage:
         return InMemoryStorage()
     if where.startswith("sqlite:"):
         return RDBStorage(where, engine_kwargs={"connect_args": {"timeout": 60}})
-    return JournalStorage(JournalFileBackend(where))
+    # A killed worker may leave its lock behind.
+    lock = JournalFileOpenLock(where, grace_period=5)
+    return JournalStorage(JournalFileBackend(where, lock_obj=lock))
 
 
 def main(where: str, n_trials: int, seed: int = 0, artifact: str | None = None) -> None:

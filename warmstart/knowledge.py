@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -32,6 +33,8 @@ Histories: TypeAlias = HistoryStore | str | os.PathLike[str] | Sequence[History]
 #: In ``exclude``: the training tasks whose data look like the task's.
 SIMILAR: Final = "similar"
 
+# Source tasks that don't foretell each other can't foretell a new one.
+_LEAST_AGREEMENT = 0.1
 # With so many source tasks of the asked metric, those of others are left out.
 _FEWEST_OF_METRIC = 10
 # The weight of the user's own studies beside an artifact's tasks.
@@ -96,11 +99,10 @@ class Knowledge:
         metric: str | None = None,
         exclude: str | Iterable[str] = (),
     ) -> None:
-        if task is not None and not isinstance(task, TaskDescriptor):
-            raise TypeError(
-                f"task of type {type(task).__name__} given; expected what warmstart.describe "
-                "returns, or None."
-            )
+        _check("task", task, TaskDescriptor, "what warmstart.describe returns")
+        _check("metric", metric, str, "a name")
+        _check("artifact", artifact, Artifact | str | os.PathLike, "an artifact or its path")
+        _check("exclude", exclude, Iterable, "a name or names")
         self._task = task
         self._metric = metric
         if not isinstance(artifact, Artifact):
@@ -157,7 +159,7 @@ class Knowledge:
         return None if inferred is None else inferred[0].name
 
     def source(self, name: str) -> Source | None:
-        """What is known of an estimator; ``None`` if that is nothing."""
+        """What is known of an estimator; ``None`` if that is nothing, or nothing but noise."""
         if name not in self._sources:
             self._sources[name] = self._make_source(name)
         return self._sources[name]
@@ -171,7 +173,7 @@ class Knowledge:
                 prior = _with_own(name, own, prior)
             except HistoryError:
                 own = []  # they say nothing, as those of a study that just began
-        if prior is None:
+        if prior is None or prior.agreement < _LEAST_AGREEMENT:
             return None
         known = next((e for e in ESTIMATORS if e.name == name), None)
         estimator = known or uncatalogued(name, prior.space)
@@ -243,12 +245,31 @@ class Knowledge:
             )
 
 
+def _check(name: str, given: object, kind: type | UnionType, expected: str) -> None:
+    if given is not None and not isinstance(given, kind):
+        raise TypeError(
+            f"{name} of type {type(given).__name__} given; expected {expected}, or None."
+        )
+
+
 def _read(histories: Histories | None) -> Sequence[History]:
+    _check(
+        "histories",
+        histories,
+        HistoryStore | str | os.PathLike | Iterable,
+        "a HistoryStore, its path or histories",
+    )
     if histories is None:
         return []
     if isinstance(histories, str | os.PathLike):
         histories = HistoryStore(histories, create=False)
-    return histories.histories() if isinstance(histories, HistoryStore) else list(histories)
+    if isinstance(histories, HistoryStore):
+        return histories.histories()
+    given = list(histories)
+    for history in given:
+        if not isinstance(history, History):
+            raise TypeError(f"histories with {history!r} given; expected each to be a History.")
+    return given
 
 
 def _with_own(name: str, own: Sequence[History], prior: Prior | None) -> Prior:

@@ -43,6 +43,8 @@ _MOST_STUDIES: Final = 4
 # How often a worker gives way to others that chose the same configuration.
 _MOST_RETREATS: Final = 8
 _DIGEST_DIGITS: Final = 12
+# Optuna's samplers take no larger ones.
+_LARGEST_SEED: Final = 2**32 - 1
 
 
 class WarmStartSampler(BaseSampler):
@@ -75,7 +77,8 @@ class WarmStartSampler(BaseSampler):
         UnknownEstimatorError: If the catalogue has no such estimator, and no histories are given.
         ArtifactError: If the artifact can't be used.
         HistoryError: If there is no store at a path.
-        ValueError: If ``exclude`` names what does not exist.
+        TypeError: If an argument is of another type.
+        ValueError: If ``exclude`` names what does not exist, or ``seed`` is no seed.
 
     Example:
         >>> import optuna, warmstart
@@ -99,17 +102,21 @@ class WarmStartSampler(BaseSampler):
             raise TypeError(
                 f"then of type {type(then).__name__} given; expected a sampler of Optuna or None."
             )
+        if seed is None:
+            self._seed = int(np.random.SeedSequence().generate_state(1)[0])
+        else:
+            self._seed = _checked_seed(seed)
         self._knowledge = Knowledge(
             artifact=artifact, histories=histories, task=task, metric=metric, exclude=exclude
         )
         self._estimator = None if estimator is None else self._knowledge.resolve(estimator)
-        self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self._then = TPESampler(seed=seed) if then is None else then
         self._start_empty()
         if self._estimator is not None and self._knowledge.source(self._estimator) is None:
             warnings.warn(
-                f"Nothing is known of {self._estimator}, or all of it is excluded: "
-                f"{type(self._then).__name__} samples alone. Known are "
+                f"Nothing is known of {self._estimator}, or all of it is excluded, or its "
+                f"histories contradict each other: {type(self._then).__name__} samples alone. "
+                "Known are "
                 f"{self._knowledge.estimators()}.",
                 WarmStartWarning,
                 stacklevel=2,
@@ -434,6 +441,15 @@ class _Study:
     def read(self, study: Study, trial: FrozenTrial) -> list[StudyTrial]:
         """The study's trials but this one, as they are now."""
         return self.trials.read(study, before=trial.number)
+
+
+def _checked_seed(seed: object) -> int:
+    is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not is_whole or not 0 <= int(seed) <= _LARGEST_SEED:  # type: ignore[call-overload]
+        raise ValueError(
+            f"seed={seed!r} given; expected an integer from 0 to {_LARGEST_SEED}, or None."
+        )
+    return int(seed)  # type: ignore[call-overload]
 
 
 def _parameters(known: Mapping[str, BaseDistribution]) -> dict[str, Parameter]:
