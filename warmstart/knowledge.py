@@ -295,9 +295,6 @@ def _names(task: SourceTask) -> set[str]:
 def _size(task: TaskDescriptor | None) -> TaskSize:
     if task is None:
         return TaskSize()
-    counts = {
-        name: int(value)
-        for name in ("NumberOfFeatures", "NumberOfInstances")
-        if np.isfinite(value := task.metafeatures[name]) and value >= 1
-    }
-    return TaskSize(counts.get("NumberOfFeatures"), counts.get("NumberOfInstances"))
+    columns, rows = (task.metafeatures[n] for n in ("NumberOfFeatures", "NumberOfInstances"))
+    columns -= 1  # OpenML counts the target
+    return TaskSize(*(int(n) if np.isfinite(n) and n >= 1 else None for n in (columns, rows)))

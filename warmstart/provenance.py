@@ -7,6 +7,7 @@ that the sampler keeps of a trial.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
@@ -85,9 +86,21 @@ def read_provenance(user_attrs: Mapping[str, Any]) -> Provenance | None:
         for name in ("coordinates", "similar", "excluded"):
             data[name] = tuple(data.get(name, ()))
         data["tasks"] = tuple((str(task), float(weight)) for task, weight in data.get("tasks", ()))
-        return Provenance(**data)
-    except (TypeError, ValueError):
+        said = Provenance(**data)
+    except (TypeError, ValueError, AttributeError):
         return None
+    return said if _is_sound(said) else None
+
+
+def _is_sound(said: Provenance) -> bool:
+    texts = (said.estimator, said.artifact, *said.similar, *said.excluded)
+    coordinates = [x for x in said.coordinates if x is not None]
+    numbers = (said.portfolio, said.transfer, said.n_excluded, *coordinates)
+    return (
+        said.by in (META_LEARNER, THEN)
+        and all(isinstance(text, str) for text in texts)
+        and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+    )
 
 
 def pack_coordinates(row: np.ndarray) -> tuple[float | None, ...]:
