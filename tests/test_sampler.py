@@ -255,8 +255,24 @@ def test_partial_fixed_sampling_plans_around_what_is_fixed(
     for trial in study.trials:
         assert {name: trial.params[name] for name in fixed} == fixed
     first = study.trials[0].params
-    if next(iter(fixed)) == "C":  # asked for first, so it is known when gamma is planned
-        assert math.log10(first["C"]) + math.log10(first["gamma"]) == pytest.approx(0.0, abs=1.0)
+    assert math.log10(first["C"]) + math.log10(first["gamma"]) == pytest.approx(0.0, abs=1.0)
+
+
+def test_partial_fixed_sampling_works_under_hyperband(ridge: Artifact) -> None:
+    pruner = optuna.pruners.HyperbandPruner()
+    sampler = PartialFixedSampler({"gamma": 3.0}, warm(ridge))
+    study = optuna.create_study(sampler=sampler, pruner=pruner)
+    study.optimize(objective, n_trials=3)
+    assert all(trial.params["gamma"] == 3.0 for trial in study.trials)
+
+
+def test_a_retried_trial_is_not_planned_anew(artifact: Artifact) -> None:
+    study = run(warm(artifact), 2)
+    again = study.trials[1]
+    study.enqueue_trial(again.params, user_attrs=again.user_attrs)
+    study.optimize(objective, n_trials=2)
+    assert study.trials[2].params == again.params
+    assert study.trials[3].params != again.params
 
 
 @pytest.fixture(scope="module")
@@ -479,6 +495,24 @@ def test_a_pipeline_that_chooses_between_models_is_planned_for_the_one_that_is_k
     assert (frame["by"][svm] == "meta-learner").all()
     assert set(frame.attrs["matched"]) == {"svc__C", "svc__gamma"}
     assert set(frame.attrs["unmatched"]) == {"model", "knn__n_neighbors"}
+
+
+def test_where_nothing_is_known_the_study_is_that_of_then_alone() -> None:
+    def unknown(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", -5, 5)
+        return x**2 + trial.suggest_int("k", 0, 9) + (trial.suggest_categorical("c", "ab") == "a")
+
+    alone = run(TPESampler(seed=4), 25, of=unknown)
+    assert params_of(run(WarmStartSampler(seed=4), 25, of=unknown)) == params_of(alone)
+
+
+def test_what_is_unknown_is_sampled_as_well_as_by_then_alone(artifact: Artifact) -> None:
+    def mostly_unknown(trial: optuna.Trial) -> float:
+        x, y = (trial.suggest_float(name, -5, 5) for name in "xy")
+        return objective(trial) / 100 + x**2 + y**2
+
+    study = run(warm(artifact), 60, of=mostly_unknown)
+    assert study.best_value < 1.5  # at random, one in 20 trials; TPE gets there
 
 
 # Directions, long studies, other artifacts

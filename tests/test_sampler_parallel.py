@@ -21,7 +21,7 @@ from warmstart.artifact import Artifact, read_artifact
 from warmstart.explanation import explain
 
 N_WORKERS = 4
-N_EACH = 4
+N_EACH = 3
 
 
 @pytest.fixture(scope="module")

@@ -75,8 +75,9 @@ def test_a_study_resumed_in_a_new_process_goes_on_as_if_never_interrupted(
 
 
 def test_a_sampler_resumes_before_the_lengthscales_of_its_study_are_due_anew(
-    where: str, artifact: Path
+    tmp_path: Path, artifact: Path
 ) -> None:
+    where = str(tmp_path / "study.journal")
     whole = in_memory(artifact, 24)
     for n_trials in (9, 2, 9, 4):
         study_on(where, artifact).optimize(objective, n_trials=n_trials)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import BaseSampler, PartialFixedSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -293,7 +293,7 @@ class WarmStartSampler(BaseSampler):
                     known,
                     trials,
                     given=trial.params,
-                    fixed=trial.system_attrs.get("fixed_params", {}),
+                    fixed=_fixed(study, trial),
                     rng=np.random.default_rng(
                         [self._seed, trial.number, len(trial.params), attempt]
                     ),
@@ -441,6 +441,14 @@ class _Study:
     def read(self, study: Study, trial: FrozenTrial) -> list[StudyTrial]:
         """The study's trials but this one, as they are now."""
         return self.trials.read(study, before=trial.number)
+
+
+def _fixed(study: Study, trial: FrozenTrial) -> dict[str, Any]:
+    """Values that the trial will have: enqueued ones, and those of a ``PartialFixedSampler``."""
+    # What a HyperbandPruner shows of a study has no sampler.
+    sampler = getattr(study, "sampler", None)
+    partly = sampler._fixed_params if isinstance(sampler, PartialFixedSampler) else {}
+    return {**partly, **trial.system_attrs.get("fixed_params", {})}
 
 
 def _checked_seed(seed: object) -> int:
