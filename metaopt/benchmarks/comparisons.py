@@ -22,7 +22,7 @@ from metaopt.benchmarks.curves import (
     source_groups,
     trial_value,
 )
-from metaopt.benchmarks.options import GP_CHECK, PRODUCT, REFERENCE
+from metaopt.benchmarks.options import GP_CHECK, OWN_PRODUCT, PRODUCT, REFERENCE
 
 GUARD_AT: Final = (25, 50, 100)
 ALL: Final = "all"
@@ -31,25 +31,33 @@ ALL: Final = "all"
 def paired_tests(honest: Mapping[str, CurvesByMethod]) -> list[dict[str, Any]]:
     """Paired tests of the area under the curve: the product against each other method.
 
-    Seeds are averaged within a task, tasks within a family; p-values are adjusted for the
-    number of methods compared, within each source and within each group of sources.
+    Where it did not run with an artifact, it is the product with a user's own studies. Seeds are
+    averaged within a task, tasks within a family; p-values are adjusted for the number of methods
+    compared, within each source and within each group of sources.
     """
     out: list[dict[str, Any]] = []
     for source, methods in honest.items():
-        if PRODUCT in methods:
-            others = [name for name in methods if name != PRODUCT]
-            pairs = {name: _paired({source: methods}, name) for name in others}
-            out += _adjusted(source, pairs)
+        out += _against_others(source, {source: methods}, list(methods))
     for group, sources in source_groups(honest).items():
-        everywhere = methods_everywhere(honest, sources)
-        if PRODUCT in everywhere and len(sources) > 1:
+        if len(sources) > 1:
             within = {source: honest[source] for source in sources}
-            pairs = {name: _paired(within, name) for name in everywhere if name != PRODUCT}
-            out += _adjusted(group, pairs)
+            out += _against_others(group, within, methods_everywhere(honest, sources))
     return out
 
 
-def _paired(sources: Mapping[str, CurvesByMethod], other: str) -> tuple[list[str], np.ndarray]:
+def _against_others(
+    where: str, sources: Mapping[str, CurvesByMethod], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    product = next((name for name in (PRODUCT, OWN_PRODUCT) if name in names), None)
+    if product is None:
+        return []
+    pairs = {name: _paired(sources, product, name) for name in names if name != product}
+    return _adjusted(where, product, pairs)
+
+
+def _paired(
+    sources: Mapping[str, CurvesByMethod], name: str, other: str
+) -> tuple[list[str], np.ndarray]:
     """Families, and how much lower the product's area is in each, ``(n_families,)``.
 
     A family that several sources have counts once: its mean over them.
@@ -57,7 +65,7 @@ def _paired(sources: Mapping[str, CurvesByMethod], other: str) -> tuple[list[str
     families: list[str] = []
     differences: list[float] = []
     for methods in sources.values():
-        product, baseline = methods[PRODUCT], methods[other]
+        product, baseline = methods[name], methods[other]
         tasks = common_tasks([product, baseline])
         if not tasks:
             continue
@@ -73,7 +81,7 @@ def _paired(sources: Mapping[str, CurvesByMethod], other: str) -> tuple[list[str
 
 
 def _adjusted(
-    where: str, pairs: Mapping[str, tuple[list[str], np.ndarray]]
+    where: str, product: str, pairs: Mapping[str, tuple[list[str], np.ndarray]]
 ) -> list[dict[str, Any]]:
     pairs = {name: pair for name, pair in pairs.items() if len(pair[0])}
     p_values = {name: statistics.paired_p_value(away) for name, (_, away) in pairs.items()}
@@ -84,7 +92,7 @@ def _adjusted(
         out.append(
             {
                 "where": where,
-                "method": PRODUCT,
+                "method": product,
                 "other": name,
                 "n_families": len(families),
                 "difference": float(away.mean()),

@@ -15,6 +15,7 @@ import optuna
 from optuna.samplers import BaseSampler
 
 from metaopt.benchmarks.neighbours import Neighbours, train_neighbours
+from metaopt.benchmarks.own_studies import cma_of_own, own_studies, warmstart_of_own
 from metaopt.benchmarks.portfolio import greedy_portfolio
 from metaopt.benchmarks.problems import Problem
 from metaopt.benchmarks.proposals import FixedStartSampler
@@ -34,6 +35,8 @@ from warmstart.space import Configuration
 PORTFOLIO_SIZE: Final = 32
 N_START: Final = 10  # configurations before TPE: as many as its own random ones
 N_RGPE_START: Final = 5
+N_OWN_STUDIES: Final = 5
+N_OWN_TRIALS: Final = 50  # of each of them
 N_RGPE_TRIALS: Final = 128  # of each source task: its processes then predict in milliseconds
 
 Train = Callable[[Sequence[History]], Any]
@@ -125,6 +128,8 @@ _DESCRIPTORS: Final = ("warmstart.descriptor", "warmstart.metafeatures", "warmst
 _PROCESSES: Final = tuple(
     f"{_HERE}.{module}" for module in ("rgpe", "gp", "acquisition", "unit_space", "proposals")
 )
+_OWN: Final = tuple(f"{_HERE}.{module}" for module in ("own_studies", "problems", "runs"))
+_TRAIN_OWN: Final = partial(own_studies, n_studies=N_OWN_STUDIES, n_trials=N_OWN_TRIALS)
 
 # Every method that `run_benchmark` knows by name. One more is one more entry.
 METHODS: Final[Mapping[str, Method]] = {
@@ -160,6 +165,8 @@ METHODS: Final[Mapping[str, Method]] = {
             max_seeds=2,
         ),
         Method("warmstart", _warmstart, _train_warmstart, ("warmstart", "metaopt.training")),
+        Method("cmaes5", cma_of_own, _TRAIN_OWN, _OWN, max_seeds=2),
+        Method("own5", warmstart_of_own, _TRAIN_OWN, (*_OWN, "warmstart"), max_seeds=2),
     )
 }
 

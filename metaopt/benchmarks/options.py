@@ -14,9 +14,11 @@ from metaopt.benchmarks.sources import POOLS, SOURCES
 REFERENCE: Final = "tpe"  # without transfer; what every method is measured against
 REFERENCE_GP: Final = "gp"
 PRODUCT: Final = "warmstart"
+OWN_PRODUCT: Final = "own5"  # the product with a user's own studies in place of an artifact
 GUARDED: Final = ("tpe", "portfolio_tpe", "rgpe", "warmstart")
 QUICK_METHODS: Final = ("random", "tpe", "portfolio_tpe", "nearest_tpe", "rgpe", "warmstart")
 GP_CHECK: Final = ("gp", "own_gp")
+OWN_STUDIES: Final = ("tpe", "cmaes5", OWN_PRODUCT)
 
 
 @dataclass(frozen=True)
@@ -97,5 +99,22 @@ class BenchOptions:
             sources=SOURCES,
             methods=("tpe", *GP_CHECK),
             n_trials=50,
+            n_jobs=n_jobs,
+        )
+
+    @classmethod
+    def own_studies(
+        cls, *, results: Path, data: Path | None = None, n_jobs: int = 2
+    ) -> BenchOptions:
+        """What five studies of a user's own are worth, beside none and beside CMA-ES with them."""
+        return cls(
+            results=results,
+            data=data,
+            sources=SOURCES,
+            methods=OWN_STUDIES,
+            n_trials=50,
+            n_seeds=2,
+            n_reference_seeds=4,
+            n_tasks=4,
             n_jobs=n_jobs,
         )

@@ -29,6 +29,14 @@ def bench(
         bool,
         typer.Option("--gp-check", help="Whether RGPE's Gaussian process is as good as Optuna's."),
     ] = False,
+    own_studies: Annotated[
+        bool,
+        typer.Option(
+            "--own-studies",
+            help="What five studies of your own are worth: WarmStartSampler(histories=...) beside "
+            "TPE and CmaEsSampler(source_trials=...).",
+        ),
+    ] = False,
     method: Annotated[
         list[str] | None,
         typer.Option(help="A method, such as tpe; may be given several times. Default: all."),
@@ -71,8 +79,10 @@ def bench(
     from metaopt.benchmarks.options import BenchOptions
     from metaopt.benchmarks.sources import POOLS, SOURCES
 
-    if quick and gp_check:
-        raise ValueError("--quick and --gp-check given; expected one of them.")
+    chosen = {"--quick": quick, "--gp-check": gp_check, "--own-studies": own_studies}
+    given = [option for option, is_given in chosen.items() if is_given]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} given; expected one of them.")
     if source and pools is not None:
         raise ValueError("--source and --pools given; expected one of them.")
     n_jobs = jobs or os.cpu_count() or 1
@@ -80,6 +90,8 @@ def bench(
         options = BenchOptions.quick(results=results, data=data, n_jobs=n_jobs)
     elif gp_check:
         options = BenchOptions.gp_check(results=results, data=data, n_jobs=n_jobs)
+    elif own_studies:
+        options = BenchOptions.own_studies(results=results, data=data, n_jobs=n_jobs)
     else:
         options = BenchOptions(results=results, data=data, n_jobs=n_jobs)
     changes: dict[str, Any] = {
