@@ -82,6 +82,7 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
             "lengthscales",
             "posterior",
             "prior",
+            "threads",
             "prior_file",
             "proposals",
             "regret",

@@ -284,3 +284,12 @@ def test_a_prior_has_a_value_for_each_task_at_each_inducing_configuration() -> N
     assert prior.lengthscales.shape == (d,)
     assert 0 < prior.noise <= 1
     assert sorted(set(prior.proposed_by.tolist())) == list(range(8))
+
+
+def test_tasks_of_a_kind_foretell_each_other_and_noise_does_not() -> None:
+    assert learned().agreement > 0.5
+    assert abs(learned(shuffled=True).agreement) < 0.15
+
+
+def test_too_few_families_leave_the_agreement_open() -> None:
+    assert learned(n=2).agreement == 1.0

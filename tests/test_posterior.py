@@ -25,7 +25,7 @@ from warmstart.prior import Prior
 from warmstart.regret import EPSILON, from_log_regret
 
 # With noise, the small jitter that keeps matrices regular is too small to be seen.
-PRIOR = replace(learned(), noise=0.2)
+PRIOR = replace(learned(), noise=0.2, agreement=0.3)
 NEW_TASK = family(20, seed=3)[13]
 OWN = np.array([0.4, 1.0, 2.0, 0.8])
 ALONE = (
@@ -94,7 +94,7 @@ def naive(
         else:
             mean = np.full(len(every_E), -1.0)
             K += 4.0
-        noisy = K[:n, :n] + 0.05 * PRIOR.noise * np.eye(n)
+        noisy = K[:n, :n] + 0.05 * min(PRIOR.noise, 0.1) * np.eye(n)
         gain = K[n:, :n] @ np.linalg.inv(noisy)
         sd = np.sqrt(np.diag(K[n:, n:] - gain @ K[:n, n:]))
         told = slice(0, n_finished)
@@ -105,7 +105,10 @@ def naive(
                 z = np.log((losses - a) / b + EPSILON)
                 # The density of the losses, not of z: dz/dloss = 1 / (b * exp(z)).
                 jacobian = -(z[told] + np.log(b)).sum()
-                log_weights.append(np.log(component.share) + normal.logpdf(z[told]) + jacobian)
+                trust = PRIOR.trust if component.transfer else 1.0
+                log_weights.append(
+                    np.log(component.share * trust) + normal.logpdf(z[told]) + jacobian
+                )
                 drawn = (mean[n:] + gain @ (z - mean[:n]))[:, None] + sd[:, None] * quantiles
                 better = np.exp(z[told].min()) - np.exp(drawn)
                 gains.append(np.maximum(better, 0.0).mean(axis=1))

@@ -27,6 +27,7 @@ from warmstart.prior import Prior, SourceTask
 from warmstart.prior_file import estimators_in, unpack_prior
 from warmstart.space import Parameter
 from warmstart.store import HistoryStore
+from warmstart.threads import one_thread
 
 Histories: TypeAlias = HistoryStore | str | os.PathLike[str] | Sequence[History]
 
@@ -34,7 +35,7 @@ Histories: TypeAlias = HistoryStore | str | os.PathLike[str] | Sequence[History]
 SIMILAR: Final = "similar"
 
 # Source tasks that don't foretell each other can't foretell a new one.
-_LEAST_AGREEMENT = 0.1
+_LEAST_AGREEMENT = 0.05
 # With so many source tasks of the asked metric, those of others are left out.
 _FEWEST_OF_METRIC = 10
 # The weight of the user's own studies beside an artifact's tasks.
@@ -170,7 +171,8 @@ class Knowledge:
         own = self._own.get(name, [])
         if own:
             try:
-                prior = _with_own(name, own, prior)
+                with one_thread():
+                    prior = _with_own(name, own, prior)
             except HistoryError:
                 own = []  # they say nothing, as those of a study that just began
         if prior is None or prior.agreement < _LEAST_AGREEMENT:

@@ -30,6 +30,9 @@ _N_FOR_LENGTHSCALES = 80
 _MOST_TASKS_FOR_LENGTHSCALES = 100
 # Best configurations that each task contributes.
 _N_PROPOSALS = 3
+# Trials of one task that say whether others foretell it.
+_N_FOR_AGREEMENT = 100
+_FEWEST_FAMILIES = 3
 _BANDWIDTHS = (0.3, 0.5, 0.7, 1.0)
 # By how much a bandwidth must beat having none.
 _LEAST_GAIN = 0.02
@@ -123,7 +126,8 @@ def learn_prior(
         proposed_by=np.searchsorted(kept, proposed_by[of_kept]),
         descriptor_names=DESCRIPTOR_NAMES,
     )
-    return _with_bandwidth(prior)
+    with_agreement = replace(prior, agreement=_agreement(prior, usable, targets, kept, rng))
+    return _with_bandwidth(with_agreement)
 
 
 def extend_prior(
@@ -210,6 +214,37 @@ def _most_different(values: np.ndarray, n: int) -> np.ndarray:
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, ((values - values[chosen[-1]]) ** 2).sum(axis=1))
     return np.sort(chosen)
+
+
+def _agreement(
+    prior: Prior,
+    histories: Sequence[AlignedHistory],
+    targets: Sequence[np.ndarray],
+    kept: np.ndarray,
+    rng: np.random.Generator,
+) -> float:
+    """How well the tasks of a prior foretell each other; see ``Prior``.
+
+    Args:
+        prior: Learned from some of the histories.
+        histories: Of all tasks.
+        targets: Their logarithmic regrets.
+        kept: Indices of the histories that the prior was learned from.
+        rng: Chooses trials.
+    """
+    families = np.array([task.family or task.id for task in prior.tasks])
+    if len(set(families)) < _FEWEST_FAMILIES:
+        return 1.0
+    correlations = []
+    for t in kept:
+        family = histories[t].task.family or histories[t].task.id
+        chosen = rng.permutation(len(targets[t]))[:_N_FOR_AGREEMENT]
+        features = prior.scale(prior.encoding.features(histories[t].coordinates[chosen]))
+        foretold = prior.log_regrets(features)[:, families != family].mean(axis=1)
+        seen = targets[t][chosen]
+        varies = np.ptp(seen) > 0 and np.ptp(foretold) > 0
+        correlations.append(float(np.corrcoef(seen, foretold)[0, 1]) if varies else 0.0)
+    return float(np.mean(correlations))
 
 
 def _with_bandwidth(prior: Prior) -> Prior:

@@ -82,6 +82,7 @@ COMPONENTS = _components()
 
 _ROUGHNESS = 0.2  # lengthscale of the rough remainder, relative to the smooth one
 _NOISE_SHARE = 0.05  # of the learned noise, what repeats of a configuration would differ by
+_MOST_NOISE = 0.1  # more says that the sources are noise, not that the new task is
 _JITTER = 1e-6
 _MOST_JITTERS = 6  # each ten times the one before
 _USUAL_LENGTHSCALE = 0.6
@@ -97,6 +98,8 @@ _LEAST_WEIGHT = 0.002
 _MOST_TERMS = 32
 _GLANCE_TERMS = 8
 _GLANCE_COMPONENTS = 2
+# Source tasks that don't foretell each other still count for this much.
+_LEAST_TRUST = 0.02
 # The portfolio's say is this, squared, over the number of trials from there on.
 _PORTFOLIO_TRIALS = 3.0
 _PORTFOLIO_REMAINDER = 0.3
@@ -231,6 +234,7 @@ class Posterior:
         between_tasks = self._spread @ self._spread.T
         # Pending trials are no evidence; they only lower the uncertainty around them.
         told = slice(0, self._n_finished)
+        trust = (1.0, max(self._prior.trust, _LEAST_TRUST))
         self._factors = []
         self._residuals = []
         log_weights = np.empty((len(self._components), len(self._best)))
@@ -242,7 +246,7 @@ class Posterior:
             else:
                 K = K + _OWN_LEVEL
                 mean = np.full(n, _OWN_MEAN)
-            K[np.diag_indices(n)] += _NOISE_SHARE * self._prior.noise
+            K[np.diag_indices(n)] += _NOISE_SHARE * min(self._prior.noise, _MOST_NOISE)
             L = _cholesky(K)
             residual = _solve(L, self._z - mean[:, None])
             log_likelihood = (
@@ -250,7 +254,9 @@ class Posterior:
                 - np.log(np.diag(L)[told]).sum()
                 - 0.5 * np.einsum("nq,nq->q", residual[told], residual[told])
             )
-            log_weights[i] = np.log(component.share) + log_likelihood
+            log_weights[i] = (
+                np.log(component.share * trust[component.transfer > 0]) + log_likelihood
+            )
             self._factors.append(L)
             self._residuals.append(residual)
         weights = np.exp(log_weights - log_weights.max())

@@ -27,6 +27,8 @@ from warmstart.space import SearchSpace
 _SHARE_BY_DESCRIPTOR = 0.5
 # Interpolation at least this noisy: neighbouring inducing configurations may disagree a little.
 _LEAST_NOISE = 0.01
+# Source tasks that agree so much with each other are fully trusted.
+_FULL_AGREEMENT = 0.4
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,9 @@ class Prior:
         descriptor_names: The meta-features by which tasks are compared.
         bandwidth: How near tasks must be to count, in standard deviations of the meta-features;
             0 where descriptors did not help.
+        agreement: How well the tasks foretell each other: the correlation of a task's own
+            trials with the mean of the other families' tasks, on average; 0 among histories
+            that are noise. 1 where there are too few tasks to say.
     """
 
     estimator: str
@@ -99,6 +104,7 @@ class Prior:
     proposed_by: np.ndarray
     descriptor_names: tuple[str, ...] = ()
     bandwidth: float = 0.0
+    agreement: float = 1.0
 
     @cached_property
     def encoding(self) -> Encoding:
@@ -130,6 +136,11 @@ class Prior:
             for task in self.tasks
         ]
         return np.array(rows).reshape(len(self.tasks), len(self.descriptor_names))
+
+    @property
+    def trust(self) -> float:
+        """How much source tasks are believed before the first trial, 0 to 1."""
+        return float(np.clip(self.agreement / _FULL_AGREEMENT, 0.0, 1.0) ** 2)
 
     def scale(self, features: np.ndarray) -> np.ndarray:
         """Features ``(n, D)`` in units of the lengthscales."""

@@ -45,6 +45,7 @@ def pack_priors(
             "columns": list(prior.encoding.names),  # of coordinates; JSON objects have no order
             "noise": prior.noise,
             "bandwidth": prior.bandwidth,
+            "agreement": prior.agreement,
             "descriptor_names": list(prior.descriptor_names),
             "tasks": [task.to_json() for task in prior.tasks],
         }
@@ -96,6 +97,7 @@ def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
             proposed_by=tensors["proposed_by"].astype(int),
             descriptor_names=tuple(data["descriptor_names"]),
             bandwidth=float(data["bandwidth"]),
+            agreement=float(data["agreement"]),
         )
         _check_shapes(prior)
         _check_values(prior)

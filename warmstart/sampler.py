@@ -35,6 +35,7 @@ from warmstart.provenance import (
 )
 from warmstart.space import Parameter
 from warmstart.study_trials import StudyTrial, TrialReader
+from warmstart.threads import one_thread
 
 _logger = optuna.logging.get_logger("optuna.warmstart")
 
@@ -255,7 +256,8 @@ class WarmStartSampler(BaseSampler):
         plan = kept.plans.get(trial.number)
         if plan is None or not _serves(plan, trial, asked):
             try:
-                plan = self._new_plan(study, trial, kept, asked, plan)
+                with one_thread():
+                    plan = self._new_plan(study, trial, kept, asked, plan)
             except (SearchSpaceError, np.linalg.LinAlgError) as error:
                 self._warn_once(
                     f"{type(self._then).__name__} samples where planning fails: {error}"

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 import optuna
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from metaopt.benchmarks.corruption import VARIANTS, Corruption, corrupt, with_inverted_losses
 from metaopt.benchmarks.families import fold_of

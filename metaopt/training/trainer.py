@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,7 @@ from warmstart.learning import AlignedHistory, learn_prior
 from warmstart.prior import Prior
 from warmstart.prior_file import pack_priors
 from warmstart.space import SearchSpace
+from warmstart.threads import one_thread
 
 #: What ``learn_prior`` is called with; the card says it.
 SETTINGS: Final = {"n_inducing": 400, "most_trials": 2000, "most_tasks": 128}
@@ -115,7 +115,7 @@ def meta_train(
     left_out: list[LeftOut] = []
     usable: dict[str, list[AlignedHistory]] = {}
     priors: dict[str, Prior] = {}
-    with progress_shown(progress) as report, _one_thread():
+    with progress_shown(progress) as report, one_thread():
         for name in sorted(groups):
             chosen, others = one_for_each_task(groups[name])
             left_out += others
@@ -176,16 +176,6 @@ def _aligned(
     ]
     kept = [history for history, varies in zip(aligned, told_apart, strict=True) if varies]
     return (space if kept else None), kept, left_out
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep linear algebra to one thread: how many there are would decide the last digits."""
-    import scipy.linalg  # noqa: F401 - a library that is loaded later would not be kept to it
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    with threadpool_limits(limits=1):
-        yield
 
 
 def _varies(coordinates: np.ndarray) -> bool:
