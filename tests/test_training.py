@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import pickle
 import random
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 from benchmark_synthetic import SPACE, BowlSource, loss_of
 from history_strategies import trials as any_trials
@@ -22,13 +20,10 @@ from hypothesis import strategies as st
 
 import metaopt
 from metaopt import meta_train
-from metaopt.benchmarks import refinement, runner
+from metaopt.benchmarks import refinement
 from metaopt.benchmarks.data_directory import data_directory
-from metaopt.benchmarks.methods import Method
-from metaopt.benchmarks.options import BenchOptions
-from metaopt.benchmarks.progress import Progress
 from metaopt.benchmarks.refinement import neighbours, surrogate_training_histories
-from metaopt.benchmarks.sources import RecordedSource, digest_of_history, refined
+from metaopt.benchmarks.sources import RecordedSource, digest_of_history
 from metaopt.benchmarks.surrogates import SurrogateTask
 from metaopt.training import train_artifact
 from metaopt.training.selection import in_own_order, named_canonically, one_for_each_task
@@ -544,45 +539,12 @@ def test_the_recipe_joins_a_store_and_surrogates(data, tmp_path):
     assert told[0] == ("sampling surrogates", 1, 1)
 
 
-def test_a_benchmark_can_train_on_refined_histories_of_the_same_problems(data):
+def test_a_benchmark_trains_on_refined_histories(data):
     source = RecordedSource("lcbench", data, n_configurations=40)
-    dense = refined(source)
-    for plain, more in zip(source.histories(), dense.histories(), strict=True):
-        assert len(more) == 2 * len(plain)
-        assert plain.configurations() == more.configurations()[: len(plain)]
-    assert dense.families() == source.families()
-    assert dense.digests() == source.digests()
-    assert dense.name == source.name
-    assert refined(BowlSource()) == BowlSource()
-
-
-def lengths_of(histories):
-    return [len(one) for one in histories]
-
-
-def random_sampler(trained, problem, seed):
-    return optuna.samplers.RandomSampler(seed=seed)
-
-
-def test_only_methods_that_ask_for_refined_histories_train_on_them(tmp_path, monkeypatch):
-    plain, dense = BowlSource(n_tasks=4, n_trials=20), BowlSource(n_tasks=4, n_trials=40)
-    monkeypatch.setattr(runner, "refined", lambda source: dense)
-    methods = [
-        Method("plain", random_sampler, train=lengths_of),
-        Method("dense", random_sampler, train=lengths_of, refined=True),
-    ]
-    options = BenchOptions(results=tmp_path, n_trials=2, n_seeds=1, n_jobs=1)
-    results = runner.run_missing(
-        options, methods=methods, sources=[plain], progress=Progress(quiet=True)
-    )
-    assert not any(result.error for result in results)
-    learned = [pickle.loads(path.read_bytes()) for path in (tmp_path / "trained").iterdir()]
-    assert {length for lengths in learned for length in lengths} == {20, 40}
-    assert all(len(set(lengths)) == 1 for lengths in learned)
-    by_method = {
-        method: {r.trained for r in results if r.method == method} for method in ("plain", "dense")
-    }
-    assert by_method["plain"].isdisjoint(by_method["dense"])
+    refined = surrogate_training_histories(data, "lcbench", n_random=40, n_local=20, n_best=2)
+    for one, other in zip(source.histories(), refined, strict=True):
+        assert len(one) == 80
+        assert one.configurations() == other.configurations()
 
 
 # What is shipped
