@@ -87,7 +87,7 @@ class Encoding:
         inactive: dict[int, np.ndarray] = {}
         for j, parent, codes in self._conditions:
             category = coordinates[:, parent]
-            inactive[j] = ~np.isin(category, codes) & ~np.isnan(category)
+            inactive[j] = (category[:, None] != codes).all(axis=1) & ~np.isnan(category)
             if parent in inactive:
                 inactive[j] |= inactive[parent]
             coordinates[inactive[j], j] = np.nan

@@ -95,6 +95,7 @@ class Planner:
         self._spaces: OrderedDict[Hashable, Space] = OrderedDict()
         self._rows: dict[int, np.ndarray] = {}
         self._rows_of: Hashable = None
+        self._last_key: tuple[Distributions, Hashable] = ({}, ())
 
     def alignment(
         self, distributions: Distributions, fixed: Mapping[str, Any] | None = None
@@ -106,7 +107,7 @@ class Planner:
             fixed: Values that are set but not tuned.
         """
         plain = {name: plain_choice(value) for name, value in (fixed or {}).items()}
-        key = (_key(distributions), tuple(sorted((n, repr(v)) for n, v in plain.items())))
+        key = (self._key(distributions), tuple(sorted((n, repr(v)) for n, v in plain.items())))
         if key not in self._alignments:
             parameters = {name: parameter_of(d) for name, d in distributions.items()}
             alignment = align(parameters, self.source.matcher, fixed=plain)
@@ -212,6 +213,16 @@ class Planner:
         row = unpack_coordinates(said.coordinates)
         return row if len(row) == len(self._encoding.names) else None
 
+    def _key(self, distributions: Distributions) -> Hashable:
+        """What tells spaces apart; the last one is kept, as each is asked for several times."""
+        last, key = self._last_key
+        if len(last) != len(distributions) or any(
+            last.get(name) is not distribution for name, distribution in distributions.items()
+        ):
+            key = tuple((name, repr(distributions[name])) for name in sorted(distributions))
+            self._last_key = dict(distributions), key
+        return key
+
     def _space(
         self,
         distributions: Distributions,
@@ -220,7 +231,7 @@ class Planner:
     ) -> Space:
         alignment = self.alignment(distributions, untuned)
         stand_ins = self._stand_ins(alignment, trials, untuned)
-        key = (_key(distributions), stand_ins, tuple(sorted(map(repr, untuned.items()))))
+        key = (self._key(distributions), stand_ins, tuple(sorted(map(repr, untuned.items()))))
         if key not in self._spaces:
             axes = self._axes(distributions, alignment, stand_ins)
             proposer = self._proposer(axes, alignment, {})
@@ -331,7 +342,7 @@ class Planner:
     def _decoded(self, space: Space, trials: Sequence[StudyTrial]) -> np.ndarray:
         """Coordinates of finished trials, ``(n, d)``; each is decoded once."""
         base = space.axes.base.tobytes()
-        key = (_key(space.distributions), base)
+        key = (self._key(space.distributions), base)
         if key != self._rows_of:
             self._rows, self._rows_of = {}, key
         new = [trial for trial in trials if trial.number not in self._rows]
@@ -370,10 +381,6 @@ class Planner:
         ]
         planned[given] = row[given]
         return planned
-
-
-def _key(distributions: Distributions) -> Hashable:
-    return tuple((name, repr(distributions[name])) for name in sorted(distributions))
 
 
 def _keep(kept: OrderedDict[Hashable, Any], key: Hashable, value: Any) -> None:

@@ -23,7 +23,7 @@ from warmstart.prior import Prior, nearest_tasks
 _N_RANDOM = 200
 _N_AROUND = 5  # best trials that are searched around,
 _N_NEIGHBOURS = 20  # by so many neighbours each;
-_N_JUDGED = 200  # candidates that are the best at a glance,
+_N_JUDGED = 100  # candidates that are the best at a glance,
 _N_REFINED = 4  # of which the best are refined,
 _N_REFINEMENTS = 12  # by so many neighbours each
 _WIDE_STEPS = np.geomspace(0.005, 0.2, 8)
