@@ -110,6 +110,7 @@ def test_look_alikes_and_what_was_left_out_are_named(tmp_path: Path) -> None:
     frame = explain(study)
     assert frame.attrs["similar"] == ["name-0"]
     assert frame.attrs["excluded"] == ["name-0"]
+    assert frame.attrs["n_excluded"] == 1
     assert [task.name for task in sampler.excluded_tasks()] == ["name-0"]
     assert [task.name for task, reason in sampler.similar_tasks() if reason] == ["name-0"]
     assert "task-0" not in {task for tasks in frame["tasks"] for task in tasks}

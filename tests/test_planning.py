@@ -192,3 +192,10 @@ def test_failed_trials_alone_are_only_kept_away_from() -> None:
     second = plan(ALL, (failed,))
     assert second.values != first.values
     assert second.proposal.portfolio_share == 1.0
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.1234567, 1, 5.0])
+def test_a_plan_has_what_was_set_to_the_last_digit(rate: float) -> None:
+    for said in ({"given": {"rate": rate}}, {"fixed": {"rate": rate}}):
+        value = plan(ALL, **said).values["rate"]
+        assert (type(value), value) == (type(rate), rate)

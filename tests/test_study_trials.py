@@ -119,6 +119,16 @@ def test_while_nothing_is_feasible_the_violation_is_the_loss() -> None:
     assert losses(study) == [math.inf, math.inf, 3.0]
 
 
+def test_while_nothing_is_feasible_a_pruned_trial_is_no_better_than_a_violating_one() -> None:
+    study = new_study()
+    add(study, 1.0, violated=0.5)
+    add(study, state=TrialState.PRUNED, steps={1: -9.0})
+    add(study, state=TrialState.PRUNED, steps={1: -9.0}, violated=0.2)
+    assert losses(study) == [0.5, math.inf, 0.2]
+    add(study, 2.0, violated=0.0)
+    assert losses(study) == [math.inf, 2.0, math.inf, 2.0]
+
+
 @pytest.mark.filterwarnings("ignore:.*constraints_func.*")
 def test_constraints_of_a_sampler_are_read() -> None:
     sampler = optuna.samplers.TPESampler(
@@ -181,6 +191,21 @@ def test_a_reader_knows_the_last_range_of_each_parameter() -> None:
     reader = TrialReader()
     reader.read(study)
     assert reader.distributions == {"x": FloatDistribution(0.0, 2.0)}
+
+
+def test_readers_agree_on_a_range_whichever_trial_finishes_last() -> None:
+    study = new_study()
+    reader = TrialReader()
+    older, newer = study.ask(), study.ask()
+    older.suggest_float("x", 0, 1)
+    newer.suggest_float("x", 0, 2)
+    study.tell(newer, 0.0)
+    reader.read(study)
+    study.tell(older, 0.0)
+    reader.read(study)
+    fresh = TrialReader()
+    fresh.read(study)
+    assert reader.distributions == fresh.distributions == {"x": FloatDistribution(0.0, 2.0)}
 
 
 def test_all_trials_are_seen_also_where_a_pruner_shows_a_part() -> None:

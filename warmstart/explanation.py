@@ -28,8 +28,9 @@ def explain(study: Study) -> pd.DataFrame:
         counted most, with their weights) and ``artifact`` (digits of its digest).
 
         ``attrs`` has ``meta_learner_share`` (of the trials), ``similar`` and ``excluded``
-        (training tasks, by name), and, if the study has its ``WarmStartSampler``, ``matched``
-        and ``unmatched``: what each parameter stands for, or why for nothing.
+        (training tasks, eight of each at most, by name), ``n_excluded``, and, if the study has
+        its ``WarmStartSampler``, ``matched`` and ``unmatched``: what each parameter stands for,
+        or why for nothing.
     """
     import pandas as pd
 
@@ -39,6 +40,7 @@ def explain(study: Study) -> pd.DataFrame:
     rows = []
     similar: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    n_excluded = 0
     single = len(study.directions) == 1
     for trial, source in said:
         rows.append(
@@ -56,6 +58,7 @@ def explain(study: Study) -> pd.DataFrame:
         )
         if source is not None:
             similar, excluded = source.similar, source.excluded
+            n_excluded = source.n_excluded
     columns = (
         "number",
         "state",
@@ -73,6 +76,7 @@ def explain(study: Study) -> pd.DataFrame:
     )
     frame.attrs["similar"] = list(similar)
     frame.attrs["excluded"] = list(excluded)
+    frame.attrs["n_excluded"] = n_excluded
     if isinstance(study.sampler, WarmStartSampler) and single:
         alignment = study.sampler.alignment(study)
         if alignment is not None:

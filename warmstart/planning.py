@@ -151,6 +151,8 @@ class Planner:
             for name, value in space.axes.values(proposal.position).items()
             if name in space.alignment.matched
         }
+        # As they were set: the way over positions loses digits, types and what lies outside.
+        values |= {name: set_values[name] for name in values if name in set_values}
         return Plan(
             values=values,
             distributions={name: distributions[name] for name in values},

@@ -383,9 +383,10 @@ class WarmStartSampler(BaseSampler):
             )
             if source.similar:
                 alike = "; ".join(f"{t.name or t.id} ({a.reason})" for t, a in source.similar[:5])
-                done = "excluded" if source.excluded else "drawn on"
+                n_excluded = sum(task in source.excluded for task, _ in source.similar)
                 _logger.info(
-                    f"{len(source.similar)} training tasks look like this data, {done}: {alike}."
+                    f"{len(source.similar)} training tasks look like this data, {n_excluded} of "
+                    f"them excluded: {alike}."
                 )
             self._warn_of_another_artifact(trials)
         for name in sorted(set(known) - kept.reported_names):

@@ -46,11 +46,13 @@ class TrialReader:
     """Reads a study's trials again and again; a finished trial is read once.
 
     Attributes:
-        distributions: What each parameter was last suggested from, by its name.
+        distributions: What each parameter was suggested from by name, in the trial of the
+            largest number.
     """
 
     def __init__(self) -> None:
         self.distributions: dict[str, BaseDistribution] = {}
+        self._told_by: dict[str, int] = {}
         self._finished: dict[int, StudyTrial] = {}
         self._violations: dict[int, float] = {}
 
@@ -59,9 +61,10 @@ class TrialReader:
 
         All of them, also where a pruner shows samplers a part: what was tried was tried.
 
-        A trial that violates constraints is as bad as a failed one, until one is feasible;
-        before that, the total violation is the loss. A pruned trial has its last intermediate
-        value, but is never better than the median of the complete trials.
+        A trial that violates constraints is as bad as a failed one. While none is feasible, the
+        total violation is the loss instead, and what has none counts as failed. A pruned trial
+        has its last intermediate value, but is never better than the median of the complete
+        trials.
 
         Args:
             study: With one objective.
@@ -76,19 +79,27 @@ class TrialReader:
             elif trial.number == before or trial.state == TrialState.WAITING:
                 continue
             else:
-                self.distributions.update(trial.distributions)
+                self._remember_distributions(trial)
                 own = _read(trial, sign)
                 read.append(own)
                 if trial.state == TrialState.RUNNING:
                     running.append(own)
                     continue
                 self._finished[trial.number] = own
-                if trial.state == TrialState.COMPLETE:
-                    self._violations[trial.number] = constraint_violation(trial) or 0.0
+                violation = constraint_violation(trial)
+                if violation is not None or trial.state == TrialState.COMPLETE:
+                    self._violations[trial.number] = violation or 0.0
         abandoned = {trial.number for trial in running[:-_MOST_PENDING]}
         if abandoned:
             read = [trial for trial in read if trial.number not in abandoned]
         return self._judged(read)
+
+    def _remember_distributions(self, trial: FrozenTrial) -> None:
+        """By number, not by time, so that all processes agree on ranges that change."""
+        for name, distribution in trial.distributions.items():
+            if trial.number >= self._told_by.get(name, -1):
+                self.distributions[name] = distribution
+                self._told_by[name] = trial.number
 
     def _judged(self, trials: list[StudyTrial]) -> list[StudyTrial]:
         """With the losses that violated constraints and pruning leave."""
@@ -96,13 +107,14 @@ class TrialReader:
         infeasible = {number for number in numbers if self._violations[number] > 0}
         if infeasible:
             nothing_feasible = len(infeasible) == len(numbers)
+            bad = {number: self._violations[number] for number in infeasible}
             trials = [
                 replace(
                     t,
-                    loss=self._violations[t.number] if nothing_feasible else math.inf,
+                    loss=bad.get(t.number, math.inf) if nothing_feasible else math.inf,
                     is_final=False,
                 )
-                if t.number in infeasible
+                if t.loss is not None and (t.number in infeasible or nothing_feasible)
                 else t
                 for t in trials
             ]

@@ -7,7 +7,7 @@ part of the project.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -191,9 +191,3 @@ def digest_of_history(history: History) -> str:
         digest.update(column.numbers.tobytes() + column.codes.tobytes())
         digest.update("\0".join(column.texts).encode())
     return digest.hexdigest()
-
-
-def digest_of_histories(histories: Sequence[History]) -> str:
-    """A digest of several histories in their order."""
-    joined = "".join(digest_of_history(history) for history in histories)
-    return hashlib.sha256(joined.encode()).hexdigest()
