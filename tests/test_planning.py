@@ -199,3 +199,10 @@ def test_a_plan_has_what_was_set_to_the_last_digit(rate: float) -> None:
     for said in ({"given": {"rate": rate}}, {"fixed": {"rate": rate}}):
         value = plan(ALL, **said).values["rate"]
         assert (type(value), value) == (type(rate), rate)
+
+
+def test_a_trial_that_failed_early_does_not_say_what_is_not_tuned() -> None:
+    failed = trial(0, {"rate": 0.1}, math.inf)
+    assert plan({"rate": RATE}, (failed,)).stand_ins == {"depth", "kind", "width"}
+    finished = trial(1, {"rate": 0.1}, 1.0)
+    assert plan({"rate": RATE}, (failed, finished)).stand_ins == frozenset()

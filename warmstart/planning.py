@@ -8,6 +8,7 @@ the rest is planned anew around the values that were already given.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -262,14 +263,17 @@ class Planner:
         trials: Sequence[StudyTrial],
         untuned: Mapping[str, Any],
     ) -> frozenset[str]:
-        """Hyperparameters that may be tuned: in no finished trial were they active, yet absent."""
+        """Hyperparameters that may be tuned: in no trial with a loss were they active, yet absent.
+
+        A trial that failed may have failed before it asked for them.
+        """
         tuned = {match.canonical: name for name, match in alignment.matched.items()}
         undecided = {name for name in self._encoding.names if name not in tuned}
         undecided -= {self._canonical_name(name, value) for name, value in untuned.items()}
         for trial in trials:
             if not undecided:
                 break
-            if trial.loss is not None:
+            if trial.loss is not None and math.isfinite(trial.loss):
                 undecided -= self._active(trial, tuned) & undecided
         return frozenset(undecided)
 
