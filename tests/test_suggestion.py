@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ from optuna.distributions import (
 )
 from small_artifact import ESTIMATOR, svc_histories, write_small_artifact
 
+from metaopt import meta_train
 from warmstart.artifact import Artifact, read_artifact
 from warmstart.descriptor import describe
 from warmstart.errors import UnknownEstimatorError
+from warmstart.history import History
 from warmstart.suggestion import list_estimators, suggest
 
 SPACE: dict[str, BaseDistribution] = {
@@ -107,6 +110,22 @@ def test_estimators_are_listed_with_their_spaces(artifact: Artifact) -> None:
     assert row["metric"] == "accuracy"
     assert not row["benchmark_only"]
     assert "gamma" in row["space"]
+
+
+def test_an_artifact_whose_histories_contradict_each_other_lists_and_suggests_nothing(
+    tmp_path: Path,
+) -> None:
+    contradictory = [
+        History.from_trials(
+            history.info,
+            [replace(trial, loss=trial.loss * (-1) ** i) for trial in history.trials()],
+        )
+        for i, history in enumerate(svc_histories(6))
+    ]
+    meta_train(contradictory, tmp_path / "a")
+    assert list_estimators(tmp_path / "a").empty
+    with pytest.raises(UnknownEstimatorError, match="contradict"):
+        suggest(ESTIMATOR, artifact=tmp_path / "a")
 
 
 def test_what_is_for_benchmarks_only_is_marked_in_the_shipped_artifact() -> None:

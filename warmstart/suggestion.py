@@ -75,8 +75,8 @@ def suggest(
     source = knowledge.source(name)
     if source is None:
         raise UnknownEstimatorError(
-            f"estimator={name!r} given, of which nothing is known, or all of it is excluded; "
-            f"expected one of {knowledge.estimators()}."
+            f"estimator={name!r} given, of which nothing is known, or all of it is excluded, or "
+            f"its histories contradict each other; expected one of {knowledge.estimators()}."
         )
     axes = _canonical_axes(source) if space is None else _axes(source, space)
     proposer = Proposer(source.prior, axes, source.task_weights, seed=seed)
@@ -91,6 +91,8 @@ def suggest(
 def list_estimators(artifact: Artifact | str | os.PathLike[str] | None = None) -> pd.DataFrame:
     """What an artifact knows, by default the shipped one.
 
+    Estimators whose histories contradict each other are left out: nothing is proposed from them.
+
     Returns:
         A row for each estimator: ``estimator``, ``n_tasks``, ``n_trials``, ``metric``,
         ``benchmark_only`` (its histories are of a benchmark, not of a library of that name) and
@@ -102,7 +104,8 @@ def list_estimators(artifact: Artifact | str | os.PathLike[str] | None = None) -
     rows = []
     for name in knowledge.estimators():
         source = knowledge.source(name)
-        assert source is not None
+        if source is None:
+            continue
         rows.append(
             {
                 "estimator": name,
@@ -113,7 +116,8 @@ def list_estimators(artifact: Artifact | str | os.PathLike[str] | None = None) -
                 "space": ", ".join(f"{n}: {p}" for n, p in source.prior.space.parameters.items()),
             }
         )
-    return pd.DataFrame(rows)
+    columns = ["estimator", "n_tasks", "n_trials", "metric", "benchmark_only", "space"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _canonical_axes(source: Source) -> Axes:
