@@ -379,3 +379,11 @@ def test_a_narrowed_range_is_searched_only_within() -> None:
     assert all(1e-4 <= rate <= 1e-3 for rate in rates)
     # The family's optimum lies above: the end of the range comes nearest.
     assert max(rates) > 9e-4
+
+
+def test_every_fourth_trial_from_the_twelfth_on_doubts_the_source_tasks() -> None:
+    prior = learned()
+    proposer = Proposer(prior, axes(), alike(prior), seed=0)
+    proposals, _ = run(proposer, family(9, seed=0)[8].losses, 17)
+    doubting = [number for number, p in enumerate(proposals) if p.transfer_share == 0.0]
+    assert doubting == [11, 15]

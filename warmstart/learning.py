@@ -26,8 +26,8 @@ DESCRIPTOR_NAMES = ("NumberOfInstances", "NumberOfFeatures", "NumberOfClasses")
 # A shorter history, or one that is flat, says nothing about where to look.
 _FEWEST_TRIALS = 5
 # Trials of one task in the fit of lengthscales, and tasks: more cost time and change little.
-_N_FOR_LENGTHSCALES = 80
 _MOST_TASKS_FOR_LENGTHSCALES = 100
+_N_FOR_LENGTHSCALES = 80  # where there are as many tasks as that; more where there are fewer
 # Best configurations that each task contributes.
 _N_PROPOSALS = 3
 # Trials of one task that say whether others foretell it.
@@ -184,8 +184,11 @@ def _shared_lengthscales(
 ) -> tuple[np.ndarray, float]:
     tasks = []
     chosen_tasks = rng.permutation(len(histories))[:_MOST_TASKS_FOR_LENGTHSCALES]
+    # As expensive for few tasks as for many: the cost is cubic in the trials of each.
+    share = _MOST_TASKS_FOR_LENGTHSCALES / len(chosen_tasks)
+    n_each = round(_N_FOR_LENGTHSCALES * share ** (1 / 3))
     for t in sorted(chosen_tasks):
-        chosen = rng.permutation(len(targets[t]))[:_N_FOR_LENGTHSCALES]
+        chosen = rng.permutation(len(targets[t]))[:n_each]
         z = targets[t][chosen]
         if np.ptp(z) > 0:
             features = encoding.features(histories[t].coordinates[chosen])

@@ -179,6 +179,7 @@ class Posterior:
         task_weights: Prior weight of each source task, ``(T,)``, sum 1.
         trials: At least one finished trial.
         own_lengthscales: Fitted to the new task, ``(d,)``; ``None`` leaves out what needs them.
+        alone: Whether only the new task is believed, whatever the likelihood says.
         components: The beliefs that are mixed.
 
     Attributes:
@@ -193,6 +194,7 @@ class Posterior:
         trials: Trials,
         *,
         own_lengthscales: np.ndarray | None = None,
+        alone: bool = False,
         components: tuple[Component, ...] = COMPONENTS,
     ) -> None:
         self._prior = prior
@@ -206,7 +208,7 @@ class Posterior:
         if own_lengthscales is not None:
             self._scales["own"] = own_lengthscales[column_of]
         self._components = [c for c in components if c.lengthscales in self._scales]
-        if not task_weights.size:
+        if alone or not task_weights.size:
             self._components = [c for c in self._components if not c.transfer]
 
         losses, n = trials.losses, len(trials.features)

@@ -279,6 +279,11 @@ class WarmStartSampler(BaseSampler):
         trials = kept.read(study, trial)
         known = {**kept.trials.distributions, **trial.distributions, **asked}
         planner = self._planner(kept, known)
+        if planner is None and self._estimator is None and any(t.loss is not None for t in trials):
+            self._log_once(
+                f"{sorted(known)} are of no estimator that something is known of: "
+                f"{type(self._then).__name__} samples alone. Pass estimator= if they are."
+            )
         if planner is None or not set(asked) & set(planner.alignment(known).matched):
             return None
         self._report(kept, planner, known, trials)
