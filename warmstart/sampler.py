@@ -256,8 +256,7 @@ class WarmStartSampler(BaseSampler):
         plan = kept.plans.get(trial.number)
         if plan is None or not _serves(plan, trial, asked):
             try:
-                with one_thread():
-                    plan = self._new_plan(study, trial, kept, asked, plan)
+                plan = self._new_plan(study, trial, kept, asked, plan)
             except (SearchSpaceError, np.linalg.LinAlgError) as error:
                 self._warn_once(
                     f"{type(self._then).__name__} samples where planning fails: {error}"
@@ -296,16 +295,12 @@ class WarmStartSampler(BaseSampler):
         for attempt in range(_MOST_RETREATS):
             is_new = plan is None
             if plan is None:
-                plan = planner.plan(
-                    known,
-                    trials,
-                    given=trial.params,
-                    fixed=_fixed(study, trial),
-                    rng=np.random.default_rng(
-                        [self._seed, trial.number, len(trial.params), attempt]
-                    ),
-                    avoid=taken,
-                )
+                fixed = _fixed(study, trial)
+                rng = np.random.default_rng([self._seed, trial.number, len(trial.params), attempt])
+                with one_thread():
+                    plan = planner.plan(
+                        known, trials, given=trial.params, fixed=fixed, rng=rng, avoid=taken
+                    )
             self._publish(study, trial, planner, plan)
             # Whoever writes last sees the others' plans, so of two that are alike one gives way.
             finished = {t.number for t in trials if t.loss is not None}
