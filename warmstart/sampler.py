@@ -200,18 +200,19 @@ class WarmStartSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """What ``then`` samples jointly, without the parameters that something is known of."""
-        space = self._then.infer_relative_search_space(study, trial)
-        if len(study.directions) > 1 or not space:
-            return space
+        if len(study.directions) > 1:
+            return self._then.infer_relative_search_space(study, trial)
         with self._lock:
             kept = self._study(study)
             kept.read(study, trial)
-            known = {**kept.trials.distributions, **space}
-            planner = self._planner(kept, known)
-            if planner is None:
-                return space
-            matched = planner.alignment(known).matched
-            return {name: d for name, d in space.items() if name not in matched}
+            planner = self._planner(kept, kept.trials.distributions)
+            matched = (
+                planner.alignment(kept.trials.distributions).matched if planner is not None else {}
+            )
+            if matched and all(name in matched for name in kept.trials.distributions):
+                return {}  # as what is left to ``then`` would be
+        space = self._then.infer_relative_search_space(study, trial)
+        return {name: d for name, d in space.items() if name not in matched}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
