@@ -56,7 +56,7 @@ class AlignedHistory:
     def is_informative(self) -> bool:
         """Whether enough trials finished, and not all alike."""
         finished = self.losses[np.isfinite(self.losses)]
-        return len(finished) >= _FEWEST_TRIALS and float(np.ptp(finished)) > 0
+        return len(finished) >= _FEWEST_TRIALS and bool(finished.max() > finished.min())
 
 
 def learn_prior(

@@ -23,7 +23,8 @@ def regret(losses: np.ndarray) -> np.ndarray:
     best, worst = finished.min(), finished.max()
     if worst <= best:
         return np.where(np.isfinite(losses), 0.0, 1.0)
-    scaled = np.minimum((losses - best) / (worst - best), 1.0)
+    # Halves, because the difference of two losses may be larger than a float can be.
+    scaled = np.minimum((losses / 2 - best / 2) / (worst / 2 - best / 2), 1.0)
     return np.where(np.isfinite(losses), scaled, 1.0)
 
 
