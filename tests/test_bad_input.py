@@ -6,7 +6,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from optuna.distributions import (
 from optuna.samplers import RandomSampler, TPESampler
 from safetensors.numpy import save
 from sampler_worker import ESTIMATOR, objective
-from small_artifact import svc_histories, write_small_artifact
+from small_artifact import svc_histories
 
 from warmstart.artifact import METADATA_KEY, read_artifact, write_artifact
 from warmstart.descriptor import describe
@@ -42,18 +42,7 @@ from warmstart.sampler import WarmStartSampler
 from warmstart.store import HistoryStore
 from warmstart.suggestion import suggest
 
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
-@pytest.fixture(scope="module")
-def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_artifact(tmp_path_factory.mktemp("artifact") / "svc.safetensors")
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 def error_of(kind: type[Exception], make: Callable[[], object]) -> str:
@@ -99,10 +88,10 @@ def newer_format(data: bytes) -> bytes:
     ids=["empty", "20 bytes", "half", "short", "zeroed", "flipped", "text", "foreign", "newer"],
 )
 def test_a_damaged_or_foreign_artifact_is_an_error_that_names_it(
-    intact: Path, tmp_path: Path, damage: Callable[[bytes], bytes]
+    artifact_path: Path, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     path = tmp_path / "damaged.safetensors"
-    path.write_bytes(damage(intact.read_bytes()))
+    path.write_bytes(damage(artifact_path.read_bytes()))
     for use in (
         lambda: WarmStartSampler(estimator=ESTIMATOR, artifact=path),
         lambda: suggest(ESTIMATOR, artifact=path),
@@ -110,9 +99,11 @@ def test_a_damaged_or_foreign_artifact_is_an_error_that_names_it(
         assert "damaged.safetensors" in error_of(ArtifactError, use)
 
 
-def test_an_artifact_of_a_newer_format_says_what_to_do(intact: Path, tmp_path: Path) -> None:
+def test_an_artifact_of_a_newer_format_says_what_to_do(
+    artifact_path: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "newer.safetensors"
-    path.write_bytes(newer_format(intact.read_bytes()))
+    path.write_bytes(newer_format(artifact_path.read_bytes()))
     message = error_of(ArtifactError, lambda: WarmStartSampler(artifact=path))
     assert "99" in message
 
@@ -129,9 +120,9 @@ def test_a_sound_artifact_of_another_content_is_an_error(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("key", ["lengthscales", "values"])
 def test_an_artifact_with_nonsense_inside_is_an_error(
-    intact: Path, tmp_path: Path, key: str
+    artifact_path: Path, tmp_path: Path, key: str
 ) -> None:
-    artifact = read_artifact(intact)
+    artifact = read_artifact(artifact_path)
     tensors = dict(artifact.tensors)
     names = [name for name in tensors if name.endswith(key)]
     for name in names:
@@ -248,17 +239,23 @@ def test_what_is_no_estimator_is_an_error(asked: object) -> None:
     error_of(UnknownEstimatorError, lambda: WarmStartSampler(estimator=asked))
 
 
-def test_an_estimator_of_the_catalogue_that_nothing_is_known_of_warns_once(intact: Path) -> None:
+def test_an_estimator_of_the_catalogue_that_nothing_is_known_of_warns_once(
+    artifact_path: Path,
+) -> None:
     with pytest.warns(WarmStartWarning, match="Nothing is known of") as caught:
-        sampler = WarmStartSampler(estimator="xgboost.XGBClassifier", artifact=intact, seed=0)
+        sampler = WarmStartSampler(
+            estimator="xgboost.XGBClassifier", artifact=artifact_path, seed=0
+        )
     assert len(caught) == 1
     assert by(sampler) == {"then"}
 
 
-def test_excluding_all_that_is_known_warns_once(intact: Path) -> None:
+def test_excluding_all_that_is_known_warns_once(artifact_path: Path) -> None:
     names = [f"name-{i}" for i in range(4)]
     with pytest.warns(WarmStartWarning, match="excluded") as caught:
-        sampler = WarmStartSampler(estimator=ESTIMATOR, artifact=intact, exclude=names, seed=0)
+        sampler = WarmStartSampler(
+            estimator=ESTIMATOR, artifact=artifact_path, exclude=names, seed=0
+        )
     assert len(caught) == 1
     assert by(sampler) == {"then"}
 

@@ -17,14 +17,6 @@ from metaopt.benchmarks.sources import (
 )
 
 
-@pytest.fixture(scope="module")
-def data():
-    try:
-        return data_directory()
-    except FileNotFoundError as error:
-        pytest.skip(f"needs the benchmark data: {error}")
-
-
 def test_a_data_directory_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         data_directory(tmp_path / "nowhere")
@@ -35,24 +27,26 @@ def test_an_unknown_source_is_refused(tmp_path):
         RecordedSource("lightgbm", tmp_path)
 
 
-def test_no_family_straddles_folds_in_any_source(data):
+def test_no_family_straddles_folds_in_any_source(recorded_data):
     folds = {}
     for name in (*SOURCES, *POOLS):
-        source = RecordedSource(name, data, n_configurations=5)
+        source = RecordedSource(name, recorded_data, n_configurations=5)
         families = source.families()
         of_history = {h.info.task: h.info.family for h in source.histories()}
         for task, family in families.items():
             assert of_history[task] == family
             folds.setdefault(family, set()).add(fold_of(family))
     assert all(len(of_family) == 1 for of_family in folds.values())
-    tasks = {n: RecordedSource(n, data).families() for n in ("adaboost", "rpart", "lcbench")}
+    tasks = {
+        n: RecordedSource(n, recorded_data).families() for n in ("adaboost", "rpart", "lcbench")
+    }
     assert tasks["adaboost"]["openml-task-20"] == tasks["rpart"]["openml-dataset-40979"] == "mfeat"
     assert tasks["adaboost"]["openml-task-29"] == tasks["lcbench"]["openml-task-167104"]
 
 
-def test_histories_are_valid_and_what_the_problem_answers(data):
+def test_histories_are_valid_and_what_the_problem_answers(recorded_data):
     for source in ("svc", "lcbench"):
-        histories = source_histories(data, source, n_configurations=20)
+        histories = source_histories(recorded_data, source, n_configurations=20)
         tasks = [h.info.task for h in histories]
         assert len(set(tasks)) == len(tasks)
         for history in histories:
@@ -62,7 +56,10 @@ def test_histories_are_valid_and_what_the_problem_answers(data):
         assert any(h.info.descriptor for h in histories)
         by_task = {h.info.task: h for h in histories}
         (problem,) = problems(
-            data, source, pool=True, tasks=[next(iter(RecordedSource(source, data).families()))]
+            recorded_data,
+            source,
+            pool=True,
+            tasks=[next(iter(RecordedSource(source, recorded_data).families()))],
         )
         history = by_task[problem.task]
         if source == "lcbench":
@@ -74,25 +71,25 @@ def test_histories_are_valid_and_what_the_problem_answers(data):
             assert set(problem.losses(history.configurations())) <= set(history.losses)
 
 
-def test_more_random_configurations_begin_with_the_same(data):
-    few = source_histories(data, "rpart", n_configurations=5)
-    more = source_histories(data, "rpart", n_configurations=8)
+def test_more_random_configurations_begin_with_the_same(recorded_data):
+    few = source_histories(recorded_data, "rpart", n_configurations=5)
+    more = source_histories(recorded_data, "rpart", n_configurations=8)
     for a, b in zip(few, more, strict=True):
         assert a.configurations()[:5] == b.configurations()[:5]
         np.testing.assert_allclose(a.losses[:5], b.losses[:5], atol=1e-5)
 
 
-def test_digests_tell_tasks_apart_and_stay_the_same_with_more_configurations(data):
-    digests = RecordedSource("lcbench", data, n_configurations=7).digests()
+def test_digests_tell_tasks_apart_and_stay_the_same_with_more_configurations(recorded_data):
+    digests = RecordedSource("lcbench", recorded_data, n_configurations=7).digests()
     assert len(set(digests.values())) == len(digests) == 25
-    assert digests == RecordedSource("lcbench", data, n_configurations=900).digests()
+    assert digests == RecordedSource("lcbench", recorded_data, n_configurations=900).digests()
 
 
-def test_a_benchmark_on_real_data_runs_from_end_to_end(data, tmp_path):
+def test_a_benchmark_on_real_data_runs_from_end_to_end(recorded_data, tmp_path):
     report = run_benchmark(
         BenchOptions(
             results=tmp_path,
-            data=data,
+            data=recorded_data,
             sources=("svc/pool", "lcbench"),
             methods=("tpe", "portfolio_tpe", "nearest_tpe", "rgpe"),
             n_trials=12,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +17,6 @@ from warmstart.names import spelling
 from warmstart.space import Categorical, Float, Integer, to_unit
 from warmstart.values import Canonical
 
-DATA = Path(os.environ.get("WARMSTART_DATA", "../shared/data"))
 SKLEARN = [e for e in ESTIMATORS if e.name.startswith("sklearn.")]
 LIGHTGBM = [e for e in ESTIMATORS if e.name.startswith("lightgbm.")]
 XGBOOST = [e for e in ESTIMATORS if e.name.startswith("xgboost.")]
@@ -319,7 +316,6 @@ def test_all_of_an_estimators_parameters_together_tell_its_group(estimator):
         assert found[0].group == estimator.group
 
 
-@pytest.mark.skipif(not (DATA / "surrogates").is_dir(), reason="the surrogates' data is not here")
 @pytest.mark.parametrize(
     ("scenario", "name"),
     [
@@ -328,8 +324,8 @@ def test_all_of_an_estimators_parameters_together_tell_its_group(estimator):
         ("lcbench", "lcbench.funnel_mlp"),
     ],
 )
-def test_the_spaces_of_the_surrogates_are_covered_conditions_too(scenario, name):
-    described = json.loads((DATA / "surrogates" / scenario / "scenario.json").read_text())
+def test_the_spaces_of_the_surrogates_are_covered_conditions_too(recorded_data, scenario, name):
+    described = json.loads((recorded_data / "surrogates" / scenario / "scenario.json").read_text())
     estimator = resolve_estimator(name)
     matcher = Matcher(estimator)
     canonical = {}

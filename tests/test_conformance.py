@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import optuna
@@ -20,6 +20,8 @@ from warmstart.history import History, TaskInfo, Trial
 from warmstart.provenance import META_LEARNER, read_provenance
 from warmstart.sampler import WarmStartSampler
 from warmstart.space import Categorical, Float, SearchSpace
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 N_TASKS = 3
 N_TRIALS = 25
@@ -69,14 +71,6 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     ]
     meta_train(histories, path)
     return read_artifact(path)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield
-    optuna.logging.set_verbosity(before)
 
 
 def then() -> BaseSampler:

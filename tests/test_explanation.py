@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +9,12 @@ from optuna.samplers import RandomSampler
 from sampler_worker import mixed_objective, objective, warm
 from small_artifact import svc_histories, write_small_artifact
 
-from warmstart.artifact import Artifact, read_artifact
+from warmstart.artifact import Artifact
 from warmstart.descriptor import describe
 from warmstart.explanation import explain
 from warmstart.sampler import WarmStartSampler
 
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    path: Path = tmp_path_factory.mktemp("artifact") / "svc.safetensors"
-    return read_artifact(write_small_artifact(path))
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 def test_each_trial_has_a_row_that_says_who_chose_it_and_why(artifact: Artifact) -> None:

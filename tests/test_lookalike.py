@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,8 +10,6 @@ import pytest
 
 from warmstart.descriptor import TaskDescriptor, describe
 from warmstart.lookalike import look_alike
-
-DATA = Path(os.environ.get("WARMSTART_DATA", "../shared/data"))
 
 
 def openml(n: int, p: int, *sizes: int, numeric: int | None = None, **more: float):
@@ -144,9 +140,8 @@ def test_the_reason_names_what_agrees():
     assert found.reason == "the same 690 rows and 15 columns and 2 classes of 307 to 383 rows"
 
 
-@pytest.mark.skipif(not DATA.exists(), reason=f"no real data at {DATA}: set WARMSTART_DATA")
-def test_among_openml_tasks_families_are_found_and_no_others():
-    rows = pd.read_csv(DATA / "openml_runs" / "tasks.csv").to_dict("records")
+def test_among_openml_tasks_families_are_found_and_no_others(recorded_data):
+    rows = pd.read_csv(recorded_data / "openml_runs" / "tasks.csv").to_dict("records")
     tasks = {row["name"]: TaskDescriptor.from_openml_qualities(row) for row in rows}
 
     def family(name: str) -> str:

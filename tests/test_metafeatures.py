@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,6 @@ from warmstart.descriptor import TaskDescriptor, describe
 from warmstart.errors import DescriptorError
 from warmstart.metafeatures import BY_NAME, COMPARABLE, METAFEATURES, complete, to_vector
 from warmstart.moments import moments
-
-DATA = Path(os.environ.get("WARMSTART_DATA", "../shared/data"))
 
 
 def frame() -> tuple[pd.DataFrame, list[str]]:
@@ -202,15 +199,16 @@ def test_a_vector_of_an_unknown_name_names_it():
         to_vector({}, ["NumberOfRows"])
 
 
-def real_data(name: str, categorical: list[str] | str) -> tuple[pd.DataFrame, pd.Series]:
-    with gzip.open(DATA / "datasets" / f"{name}.csv.gz", "rt") as file:
+def real_data(
+    directory: Path, name: str, categorical: list[str] | str
+) -> tuple[pd.DataFrame, pd.Series]:
+    with gzip.open(directory / "datasets" / f"{name}.csv.gz", "rt") as file:
         data = pd.read_csv(file)
     y = data.pop("target")
     nominal = list(data.columns) if categorical == "all" else categorical
     return data.astype(dict.fromkeys(nominal, "category")), y
 
 
-@pytest.mark.skipif(not DATA.exists(), reason=f"no real data at {DATA}: set WARMSTART_DATA")
 @pytest.mark.parametrize(
     ("data", "task", "categorical"),
     [
@@ -226,10 +224,12 @@ def real_data(name: str, categorical: list[str] | str) -> tuple[pd.DataFrame, pd
         ("waveform_40", "waveform-5000", []),
     ],
 )
-def test_metafeatures_of_real_data_are_those_that_openml_stores(data, task, categorical):
-    stored = pd.read_csv(DATA / "openml_runs" / "tasks.csv").set_index("name").loc[task]
+def test_metafeatures_of_real_data_are_those_that_openml_stores(
+    recorded_data, data, task, categorical
+):
+    stored = pd.read_csv(recorded_data / "openml_runs" / "tasks.csv").set_index("name").loc[task]
     openml = TaskDescriptor.from_openml_qualities(stored.to_dict())
-    ours = describe(*real_data(data, categorical), kind="classification")
+    ours = describe(*real_data(recorded_data, data, categorical), kind="classification")
     names = [name for name in COMPARABLE if "BinaryFeatures" not in name]
     np.testing.assert_allclose(ours.vector(names), openml.vector(names), rtol=1e-9, atol=1e-12)
     # OpenML counts the values that a column declares, which the data may not show.

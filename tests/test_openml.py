@@ -41,7 +41,8 @@ DATA = Path(os.environ.get("WARMSTART_DATA", ROOT.parent / "shared" / "data"))
 SERVER = DATA.parent / "openml_server" / "serve.py"
 needs_server = pytest.mark.skipif(
     not (SERVER.exists() and DATA.exists()),
-    reason=f"needs the local OpenML server at {SERVER} and its data (set WARMSTART_DATA)",
+    reason=f"compares with recorded OpenML runs behind {SERVER}, which are not part of the "
+    "repository; all other tests here use a server of their own",
 )
 
 ESTIMATORS = {

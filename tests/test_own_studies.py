@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,9 @@ from warmstart.sampler import WarmStartSampler
 from warmstart.store import HistoryStore
 from warmstart.suggestion import suggest
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 MODEL = "my.Model"
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[HistoryStore]:
-    with HistoryStore(tmp_path / "histories", fsync=False) as opened:
-        yield opened
 
 
 def loss(rate: float, layers: int, kind: str) -> float:

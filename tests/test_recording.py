@@ -37,21 +37,9 @@ from warmstart.space import Categorical, Float, Integer, SearchSpace
 from warmstart.store import HistoryStore
 from warmstart.study_history import TASK_ATTRIBUTE, read_trial
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 UNIT = FloatDistribution(0, 1)
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[HistoryStore]:
-    with HistoryStore(tmp_path / "histories", fsync=False) as opened:
-        yield opened
 
 
 @pytest.fixture(params=["memory", "sqlite", "journal"])
@@ -251,7 +239,7 @@ def test_a_trial_that_violates_a_constraint_has_failed(
                 constraints_func=lambda trial: (trial.params["x"] - 0.5,)
             )
     elif not hasattr(optuna.Trial, "set_constraint"):
-        pytest.skip("Optuna 4 has no set_constraint")
+        pytest.skip("Trial.set_constraint came with Optuna 5; constraints_func is tested here")
 
     def objective(trial: optuna.Trial) -> float:
         x = trial.suggest_float("x", 0, 1)

@@ -29,7 +29,7 @@ from optuna.samplers import PartialFixedSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from sampler_worker import ESTIMATOR, mixed_objective, objective, warm
-from small_artifact import svc_histories, write_small_artifact
+from small_artifact import svc_histories
 
 import warmstart
 from warmstart.artifact import Artifact, read_artifact
@@ -39,28 +39,12 @@ from warmstart.provenance import ATTRIBUTE, LONGEST, META_LEARNER, read_provenan
 from warmstart.sampler import WarmStartSampler
 from warmstart.store import HistoryStore
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 KNOWN: dict[str, BaseDistribution] = {
     "C": FloatDistribution(1e-2, 1e4, log=True),
     "gamma": FloatDistribution(1e-5, 10, log=True),
 }
-
-
-@pytest.fixture(scope="module")
-def artifact_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_artifact(tmp_path_factory.mktemp("artifact") / "svc.safetensors")
-
-
-@pytest.fixture(scope="module")
-def artifact(artifact_path: Path) -> Artifact:
-    return read_artifact(artifact_path)
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
 
 
 def run(
@@ -349,7 +333,8 @@ def test_constraints_of_then_are_kept_to(artifact: Artifact) -> None:
 
 
 @pytest.mark.skipif(
-    not hasattr(optuna.Trial, "set_constraint"), reason="this Optuna has no Trial.set_constraint"
+    not hasattr(optuna.Trial, "set_constraint"),
+    reason="Trial.set_constraint came with Optuna 5; what Optuna 4 has is tested above",
 )
 def test_constraints_of_trials_are_kept_to(artifact: Artifact) -> None:
     def constrained(trial: optuna.Trial) -> float:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +14,14 @@ import pytest
 import sampler_worker
 from optuna.storages import InMemoryStorage
 from sampler_worker import objective, open_storage, warm
-from small_artifact import write_small_artifact
 
-from warmstart.artifact import Artifact, read_artifact
+from warmstart.artifact import Artifact
 from warmstart.explanation import explain
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 N_WORKERS = 4
 N_EACH = 3
-
-
-@pytest.fixture(scope="module")
-def artifact_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_artifact(tmp_path_factory.mktemp("artifact") / "svc.safetensors")
-
-
-@pytest.fixture(scope="module")
-def artifact(artifact_path: Path) -> Artifact:
-    return read_artifact(artifact_path)
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
 
 
 def assert_all_differ(study: optuna.Study, n_trials: int) -> None:

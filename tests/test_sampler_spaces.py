@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -30,20 +30,14 @@ from warmstart.provenance import META_LEARNER, THEN
 from warmstart.sampler import WarmStartSampler
 from warmstart.space import Categorical, Float, Parameter
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 SVC = "sklearn.svm.SVC"
 FOREST = "sklearn.ensemble.RandomForestClassifier"
 BOOSTING = "xgboost.XGBClassifier"
 ESTIMATORS = (SVC, FOREST, "sklearn.ensemble.AdaBoostClassifier", BOOSTING)
 
 Space = Mapping[str, BaseDistribution]
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
 
 
 @functools.cache

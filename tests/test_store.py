@@ -9,7 +9,6 @@ import sys
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,12 +29,6 @@ from warmstart.space import Float, SearchSpace
 from warmstart.store import HistoryStore
 
 N_MANY = 250  # more than go into a journal at once
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[HistoryStore]:
-    with HistoryStore(tmp_path / "histories", fsync=False) as store:
-        yield store
 
 
 def many(n: int = N_MANY, *, start: int = 0) -> list[Trial]:
@@ -276,7 +269,10 @@ def test_a_pickled_store_writes_to_files_of_its_own(store: HistoryStore) -> None
     assert pickle.loads(pickle.dumps(store)).run_ids() == store.run_ids()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.skipif(
+    not hasattr(os, "fork"),
+    reason="only POSIX has os.fork: where there is none, no process is forked",
+)
 def test_a_forked_process_writes_to_files_of_its_own(tmp_path: Path) -> None:
     code = """
 import os, sys

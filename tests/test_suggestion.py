@@ -14,10 +14,10 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from small_artifact import ESTIMATOR, svc_histories, write_small_artifact
+from small_artifact import ESTIMATOR, svc_histories
 
 from metaopt import meta_train
-from warmstart.artifact import Artifact, read_artifact
+from warmstart.artifact import Artifact
 from warmstart.descriptor import describe
 from warmstart.errors import UnknownEstimatorError
 from warmstart.history import History
@@ -27,12 +27,6 @@ SPACE: dict[str, BaseDistribution] = {
     "svc__C": IntDistribution(1, 100, log=True),
     "svc__gamma": CategoricalDistribution([0.001, 0.01, 1.0]),
 }
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    path: Path = tmp_path_factory.mktemp("artifact") / "svc.safetensors"
-    return read_artifact(write_small_artifact(path))
 
 
 def test_the_first_is_good_and_all_differ(artifact: Artifact) -> None:

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 import metaopt
 from metaopt import meta_train
 from metaopt.benchmarks import refinement
-from metaopt.benchmarks.data_directory import data_directory
 from metaopt.benchmarks.refinement import neighbours, surrogate_training_histories
 from metaopt.benchmarks.sources import RecordedSource, digest_of_history
 from metaopt.benchmarks.surrogates import SurrogateTask
@@ -513,22 +512,14 @@ def test_the_recipe_with_a_store_alone_is_meta_training(tmp_path):
     assert "surrogates" not in report.card
 
 
-@pytest.fixture(scope="module")
-def data():
-    try:
-        return data_directory()
-    except FileNotFoundError as error:
-        pytest.skip(f"needs the benchmark data: {error}")
-
-
-def test_the_recipe_joins_a_store_and_surrogates(data, tmp_path):
+def test_the_recipe_joins_a_store_and_surrogates(recorded_data, tmp_path):
     store = HistoryStore(tmp_path / "store")
     for one in bowls():
         store.add(one)
     told = []
     report = train_artifact(
         store,
-        data,
+        recorded_data,
         out=tmp_path / "a",
         estimators=["bowl", "lcbench.funnel_mlp"],
         progress=lambda *step: told.append(step),
@@ -539,9 +530,11 @@ def test_the_recipe_joins_a_store_and_surrogates(data, tmp_path):
     assert told[0] == ("sampling surrogates", 1, 1)
 
 
-def test_a_benchmark_trains_on_refined_histories(data):
-    source = RecordedSource("lcbench", data, n_configurations=40)
-    refined = surrogate_training_histories(data, "lcbench", n_random=40, n_local=20, n_best=2)
+def test_a_benchmark_trains_on_refined_histories(recorded_data):
+    source = RecordedSource("lcbench", recorded_data, n_configurations=40)
+    refined = surrogate_training_histories(
+        recorded_data, "lcbench", n_random=40, n_local=20, n_best=2
+    )
     for one, other in zip(source.histories(), refined, strict=True):
         assert len(one) == 80
         assert one.configurations() == other.configurations()
