@@ -556,6 +556,15 @@ def test_no_flipped_byte_of_any_file_goes_unnoticed_or_raises(data: Any) -> None
         assert found in (SEGMENT_RUNS, {"a1"}, SEGMENT_RUNS | {"a1"})
 
 
+def test_a_checksum_is_compared_to_the_letter(broken: HistoryStore) -> None:
+    journal = files(broken, "*.jsonl")[0]
+    content = journal.read_bytes()
+    checksums = [line.partition(b" ")[0] for line in content.splitlines()]
+    checksum = next(c for c in checksums if c != c.upper())
+    journal.write_bytes(content.replace(checksum, checksum.upper()))
+    read_with_one_warning(broken, journal.name, "its checksum does not fit")
+
+
 def segment_with(store: HistoryStore, metadata: bytes | None) -> Path:
     table = pa.table({"loss": [0.5]}).replace_schema_metadata(
         None if metadata is None else {b"warmstart": metadata}

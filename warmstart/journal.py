@@ -216,7 +216,7 @@ def _line(content: dict[str, Any]) -> bytes:
 
 def _content(line: bytes) -> dict[str, Any]:
     checksum, _, text = line.partition(b" ")
-    if len(checksum) != 8 or int(checksum, 16) != zlib.crc32(text):
+    if checksum != b"%08x" % zlib.crc32(text):
         raise ValueError("its checksum does not fit")
     content = json.loads(text)
     if not isinstance(content, dict):
