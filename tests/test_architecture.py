@@ -67,6 +67,7 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
             "matching",
             "name_words",
             "names",
+            "search_spaces",
             "sklearn_estimators",
             "values",
         },

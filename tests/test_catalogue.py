@@ -132,7 +132,10 @@ def test_names_defaults_and_aliases_are_those_of_the_installed_lightgbm(estimato
 
     documented = _ConfigAliases._get_all_param_aliases()
     for h in estimator.hyperparameters:
-        main, aliases = next(item for item in documented.items() if h.name in item[1])
+        only_of_the_class = (h.name, [])
+        main, aliases = next(
+            (item for item in documented.items() if h.name in item[1]), only_of_the_class
+        )
         assert set(aliases) <= {h.name, *h.aliases}, h.name
         default = in_class[h.name] if h.name in in_class else in_library[main]
         assert canonical_default(estimator, h.name, default) == canonical_default(
@@ -146,7 +149,7 @@ def test_no_alias_of_ours_means_another_parameter_of_lightgbm():
 
     documented = _ConfigAliases._get_all_param_aliases()
     for h in LIGHTGBM[0].hyperparameters:
-        own = next(main for main, names in documented.items() if h.name in names)
+        own = next((main for main, names in documented.items() if h.name in names), h.name)
         for alias in h.aliases:
             assert {main for main, names in documented.items() if alias in names} <= {own}
 

@@ -27,6 +27,9 @@ _MEAN_MEDIAN_HIST = Hyperparameter(
     component="imputer",
 )
 
+# Of LightGBM's class, which turns it into weights of rows.
+_CLASS_WEIGHT = Hyperparameter("class_weight", Categorical((None, "balanced")), default=None)
+
 
 def _xgboost(name: str, family: str, tags: tuple[str, ...]) -> Estimator:
     trees = Condition("booster", ("gbtree", "dart"))
@@ -236,6 +239,7 @@ def _lightgbm(name: str, family: str, tags: tuple[str, ...]) -> Estimator:
                 condition=dart,
             ),
             Hyperparameter("skip_drop", Float(0.0, 1.0), default=0.5, condition=dart),
+            *([_CLASS_WEIGHT] if family == "classifier" else []),
         ),
         family=family,
         group="lightgbm",

@@ -210,6 +210,7 @@ def _hist_gradient_boosting(name: str, family: str) -> Estimator:
             Hyperparameter("validation_fraction", Float(0.01, 0.5), default=0.1),
             Hyperparameter("n_iter_no_change", Integer(1, 200, log=True), default=10),
             Hyperparameter("tol", Float(1e-9, 0.1, log=True), default=1e-7),
+            *([_class_weight()] if family == "classifier" else []),
         ),
         family=family,
         group="hist_gradient_boosting",
@@ -526,7 +527,9 @@ SKLEARN_ESTIMATORS = (
         bootstrap=False,
     ),
     _ADA_BOOST,
-    _support_vector_machine("SVC", "classifier", ("svc", "csvc", "supportvectorclassifier")),
+    _support_vector_machine(
+        "SVC", "classifier", ("svc", "csvc", "supportvectorclassifier"), _class_weight()
+    ),
     _support_vector_machine(
         "SVR",
         "regressor",
