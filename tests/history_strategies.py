@@ -43,6 +43,7 @@ def trials(draw: st.DrawFn) -> Trial:
         time=draw(st.none() | st.datetimes().map(lambda t: t.isoformat())),
         seconds=draw(st.none() | st.floats(0, 1e9)),
         proposed_by=draw(st.sampled_from(["", "warmstart", "élan"])),
+        reason=draw(st.sampled_from(["", "longer than 10 s", "ValueError: élan"])),
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import shutil
@@ -22,7 +23,8 @@ from history_strategies import INFO, sorted_names, trials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warmstart import durable, snapshot
+from warmstart import durable, segments, snapshot
+from warmstart import journal as journal_module
 from warmstart.errors import HistoryError, WarmStartWarning
 from warmstart.history import History, TaskInfo, Trial
 from warmstart.space import Float, SearchSpace
@@ -508,6 +510,35 @@ def test_a_record_that_makes_no_sense_is_skipped(broken: HistoryStore, content: 
         file.write(checksummed(content))
     expected = SEGMENT_RUNS | {"a1", "a2", "b1"}
     assert read_with_one_warning(broken, journal.name, "line 5") == expected
+
+
+def test_files_of_the_first_version_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "SEGMENT_VERSION", 1)
+    monkeypatch.setattr(journal_module, "JOURNAL_VERSION", 1)
+    with HistoryStore(tmp_path / "old", fsync=False) as store:
+        store.extend(INFO, many())
+        store.append(INFO, Trial({"C": 1.0}, 0.5, run_id="single"))
+        before = contents(store)
+    monkeypatch.undo()
+    assert b'"version":1' in files(store, "*.jsonl")[0].read_bytes()
+    assert contents(HistoryStore(tmp_path / "old")) == before
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_why_trials_failed_and_how_they_were_made_is_kept(
+    store: HistoryStore, compacted: bool
+) -> None:
+    info = replace(INFO, provenance={"rows": 500, "seeds": [0, 1]})
+    store.append(info, Trial({"C": 1.0}, math.nan, "failed", reason="longer than 10 s"))
+    store.append(info, Trial({"C": 2.0}, 0.5))
+    if compacted:
+        store.compact()
+    (history,) = store.histories()
+    assert history.info.provenance == {"rows": 500, "seeds": [0, 1]}
+    assert history.reasons.tolist() == ["longer than 10 s", ""]
+    assert history.to_frame()["reason"].tolist() == ["longer than 10 s", ""]
 
 
 def test_a_journal_of_a_newer_format_is_skipped_and_kept(broken: HistoryStore) -> None:

@@ -1,8 +1,9 @@
 """Histories to and from pandas frames.
 
 A frame has one row a trial: ``loss``, ``state``, ``run_id``, ``time``, ``seconds``,
-``proposed_by``, one ``configuration.<name>`` for each hyperparameter and one ``measure.<name>``
-for each measure. A frame of several histories also has the texts of ``TaskInfo`` as columns.
+``proposed_by``, ``reason``, one ``configuration.<name>`` for each hyperparameter and one
+``measure.<name>`` for each measure. A frame of several histories also has the texts of
+``TaskInfo`` as columns.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def history_to_frame(history: History) -> pd.DataFrame:
         "time": pd.Series(history.times, dtype=object),
         "seconds": pd.Series(history.seconds),
         "proposed_by": pd.Series(history.proposed_by, dtype=object),
+        "reason": pd.Series(history.reasons, dtype=object),
     }
     for name, column in history.columns.items():
         data[CONFIGURATION + name] = _to_series(column)
@@ -82,6 +84,7 @@ def history_from_frame(
     time: str = "time",
     seconds: str = "seconds",
     proposed_by: str = "proposed_by",
+    reason: str = "reason",
 ) -> History:
     """Read a history from a frame of one row a trial.
 
@@ -102,6 +105,7 @@ def history_from_frame(
         time: The column of times (ISO 8601 text or timestamps), if there is one.
         seconds: The column of durations in seconds, if there is one.
         proposed_by: The column of proposers, if there is one.
+        reason: The column of reasons for failures, if there is one.
 
     Raises:
         HistoryError: If a column is not there, or a value is not what ``Trial`` expects.
@@ -132,6 +136,7 @@ def history_from_frame(
         if seconds in frame.columns
         else np.full(n, np.nan),
         proposed_by=objects(proposed_by, ""),
+        reasons=objects(reason, ""),
         measures={
             name: _floats(frame[column], column)
             for name, column in _chosen(frame, measures, MEASURE).items()

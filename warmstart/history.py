@@ -56,10 +56,11 @@ class TaskInfo:
         licence: Under which the trials may be used.
         descriptor: JSON form of the task's descriptor.
         space: The search space that the configurations were drawn from.
+        provenance: How the trials were made, in JSON: which rows, folds, seeds and versions.
 
     Raises:
         HistoryError: If a name of the key is empty or unprintable, a text is not text, or the
-            descriptor is not a JSON object.
+            descriptor or the provenance is not a JSON object.
     """
 
     estimator: str
@@ -72,14 +73,16 @@ class TaskInfo:
     licence: str = ""
     descriptor: Mapping[str, Any] | None = field(default=None, hash=False)
     space: SearchSpace | None = field(default=None, hash=False)
+    provenance: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         for name in ("estimator", "task", "metric", "source"):
             check_name(name, getattr(self, name))
         for name in DESCRIPTIVE_TEXTS:
             check_text(name, getattr(self, name))
-        if self.descriptor is not None:
-            object.__setattr__(self, "descriptor", _plain_json(self.descriptor))
+        for name in ("descriptor", "provenance"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _plain_json(name, given))
         if self.space is not None and not isinstance(self.space, SearchSpace):
             raise HistoryError(f"space={self.space!r} given; expected a SearchSpace or None.")
 
@@ -142,6 +145,7 @@ class History:
         seconds: ``(n,)`` float64; NaN where unknown.
         proposed_by: ``(n,)`` objects, text; empty for space-filling or unknown.
         measures: ``(n,)`` float64 for each measure; NaN where it was not measured.
+        reasons: ``(n,)`` objects, text; why a trial failed or was pruned, empty if not known.
 
     Raises:
         HistoryError: If the columns are not equally long, or ``info`` is no ``TaskInfo``.
@@ -163,6 +167,7 @@ class History:
     seconds: Floats
     proposed_by: npt.NDArray[np.object_]
     measures: Mapping[str, Floats]
+    reasons: npt.NDArray[np.object_]
 
     def __post_init__(self) -> None:
         if not isinstance(self.info, TaskInfo):
@@ -203,6 +208,7 @@ class History:
             times=np.array([t.time for t in trials], object),
             seconds=np.array([nan if t.seconds is None else t.seconds for t in trials]),
             proposed_by=np.array([t.proposed_by for t in trials], object),
+            reasons=np.array([t.reason for t in trials], object),
             measures={
                 name: np.array([t.measures.get(name, nan) for t in trials]) for name in measures
             },
@@ -279,6 +285,7 @@ class History:
             self.times,
             [None if math.isnan(s) else s for s in self.seconds.tolist()],
             self.proposed_by,
+            self.reasons,
             strict=True,
         )
         return [
@@ -336,7 +343,11 @@ class History:
                 raise HistoryError(f"state={state!r} given; expected one of {list(STATES)}.")
         if (self.seconds < 0).any() or np.isinf(self.seconds).any():
             raise HistoryError("Negative or infinite seconds given; expected NaN for unknown.")
-        for texts, name in ((self.run_ids, "run_id"), (self.proposed_by, "proposed_by")):
+        for texts, name in (
+            (self.run_ids, "run_id"),
+            (self.proposed_by, "proposed_by"),
+            (self.reasons, "reason"),
+        ):
             for text in texts:
                 check_text(name, text)
         for time in self.times:
@@ -364,16 +375,16 @@ class History:
                 )
 
 
-_ARRAYS: Final = ("losses", "states", "run_ids", "times", "seconds", "proposed_by")
+_ARRAYS: Final = ("losses", "states", "run_ids", "times", "seconds", "proposed_by", "reasons")
 _STATE_DTYPE: Final = f"<U{max(map(len, STATES))}"
 
 
-def _plain_json(descriptor: object) -> dict[str, Any]:
+def _plain_json(what: str, given: object) -> dict[str, Any]:
     """A deep copy of what JSON can hold, so that it is the same before and after a file."""
-    if not isinstance(descriptor, Mapping):
-        raise HistoryError(f"descriptor={descriptor!r} given; expected a mapping or None.")
+    if not isinstance(given, Mapping):
+        raise HistoryError(f"{what}={given!r} given; expected a mapping or None.")
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(descriptor)))
+        plain: dict[str, Any] = json.loads(json.dumps(dict(given)))
     except (TypeError, ValueError) as error:
-        raise HistoryError(f"descriptor given that JSON can't hold: {error}.") from error
+        raise HistoryError(f"{what} given that JSON can't hold: {error}.") from error
     return plain

@@ -3,6 +3,8 @@
 A line is eight hexadecimal digits (the CRC-32 of what follows the space), a space and a JSON
 object. The first line says what the file is; then come descriptions of tasks (``info``) and
 trials (``key``, ``trials``). A line that a killed writer left unfinished fails its checksum.
+
+Version 2 has what version 1 has not: reasons of failures, and the provenance of a task.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from warmstart.history import HistoryKey, TaskInfo
 from warmstart.trial import Trial
 
 JOURNAL_FORMAT: Final = "warmstart-history-journal"
-JOURNAL_VERSION: Final = 1
+JOURNAL_VERSION: Final = 2
 _NAME: Final = re.compile(r"journal-([0-9a-f]{16})-[0-9a-f]{8}\.jsonl")
 
 

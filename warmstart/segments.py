@@ -5,6 +5,8 @@ Each history is a run of rows; the schema's metadata describe them in order. A h
 ``text:p`` (text, and integers too big for a double) and ``kind:p`` (a ``Kind`` each), which is
 left out where all rows have the same kind. Measures are ``measure:m``. The name of the file
 holds the CRC-32 of its bytes.
+
+Version 2 has what version 1 has not: reasons of failures, and the provenance of a task.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SEGMENT_FORMAT: Final = "warmstart-history-segment"
-SEGMENT_VERSION: Final = 1
+SEGMENT_VERSION: Final = 2
 _METADATA: Final = b"warmstart"
 _NAME: Final = re.compile(r"segment-([0-9a-f]{16})-[0-9a-f]{8}-([0-9a-f]{8})\.parquet")
 _ROWS_PER_GROUP: Final = 1 << 20
@@ -91,6 +93,8 @@ def encode_segment(
     arrays["time"] = pa.array(everything.times, pa.string())
     arrays["seconds"] = everything.seconds
     arrays["proposed_by"] = pa.array(everything.proposed_by, pa.string()).dictionary_encode()
+    if everything.reasons.any():
+        arrays["reason"] = pa.array(everything.reasons, pa.string()).dictionary_encode()
     arrays |= {f"measure:{name}": values for name, values in everything.measures.items()}
     columns: dict[str, int | None] = {}
     for name, column in everything.columns.items():
@@ -198,6 +202,9 @@ def decode_segment(header: SegmentHeader, data: bytes) -> list[History]:
         times=table["time"].to_numpy(),
         seconds=_numpy(table["seconds"]),
         proposed_by=_words(table["proposed_by"], object),
+        reasons=_words(table["reason"], object)
+        if "reason" in names
+        else uniform("", n, np.object_),
         measures={
             name.removeprefix("measure:"): _numpy(table[name])
             for name in names

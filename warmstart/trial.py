@@ -35,6 +35,7 @@ class Trial:
         seconds: How long it took.
         proposed_by: ``"warmstart"`` if this package's sampler chose the configuration (such
             trials are biased towards what it knew), empty for space-filling or unknown.
+        reason: Why the trial failed or was pruned, in words; empty where nothing is known.
 
     Raises:
         HistoryError: If a value is of another type, the loss is infinite or contradicts the
@@ -53,6 +54,7 @@ class Trial:
     time: str | None = None
     seconds: float | None = None
     proposed_by: str = ""
+    reason: str = ""
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -66,6 +68,7 @@ class Trial:
             raise HistoryError(problem)
         check_text("run_id", self.run_id)
         check_text("proposed_by", self.proposed_by)
+        check_text("reason", self.reason)
         check_time(self.time)
         if self.seconds is not None:
             set_field(self, "seconds", plain_number(self.seconds, "seconds"))
@@ -103,6 +106,7 @@ _TRIAL_DEFAULTS: Final[dict[str, Any]] = {
     "time": None,
     "seconds": None,
     "proposed_by": "",
+    "reason": "",
 }
 
 
