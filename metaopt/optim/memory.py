@@ -1,0 +1,129 @@
+"""What the controller remembers of each tensor between steps, beside its hidden state.
+
+``memory`` is ``[..., T, N_COLUMNS]``, float32: a row a tensor. The first columns hold the trend of
+the loss (the same in all rows, so that each row stands for itself), the others statistics of the
+tensor at the step before. All averages are over the last share of the steps so far, not over a
+fixed number, so that short and long trainings look alike.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor
+
+# The loss.
+LOSS_MEANS: Final = slice(0, 3)  # over about the last 2, 10 and 50 % of the losses
+LOSS_MEDIUM: Final = slice(1, 2)  # of these, the one over 10 %
+LOSS_FIRST: Final = slice(3, 4)
+LOSS_SPREAD: Final = slice(4, 5)  # mean distance to LOSS_MEDIUM
+LOSS_SURPRISE: Final = slice(5, 6)  # of the last loss, in spreads, within ±1
+LOSSES_SEEN: Final = slice(6, 7)
+# How much the moments have taken in: what Adam's bias corrections divide by.
+WEIGHTS: Final = slice(7, 9)  # of the first and of the second moment
+# Logarithms of root mean squares: gradient, first moment, root of the second moment, parameter.
+LOGS: Final = slice(9, 13)
+LOG_GRADIENT: Final = slice(9, 10)
+LOG_PARAMETER: Final = slice(12, 13)
+LOG_FIRST_PARAMETER: Final = slice(13, 14)
+COSINE: Final = slice(14, 15)  # of the gradient and the first moment
+LOG_USUAL_GRADIENT: Final = slice(15, 16)  # mean of LOG_GRADIENT over the last 30 %
+N_COLUMNS: Final = 16
+
+# Sums over the elements of a tensor, the columns of ``sums``.
+N_SUMS: Final = 5  # gradient², first moment², second moment, parameter², gradient · first moment
+
+_SMALLEST: Final = 1e-37
+NOTHING: Final = 0.5 * math.log(_SMALLEST)  # the logarithm of a root mean square of zero
+_LARGEST_LOSS: Final = 1e30
+_LOSS_SHARES: Final = (0.02, 0.1, 0.5)
+_GRADIENT_SHARE: Final = 0.3
+
+
+def empty(parameter_sums: Tensor, sizes: Tensor) -> Tensor:
+    """The memory before the first step.
+
+    Args:
+        parameter_sums: ``[..., T]``, sum of the squares of each tensor.
+        sizes: ``[T]``, elements of each tensor, at least 1.
+
+    Returns:
+        ``[..., T, N_COLUMNS]``.
+    """
+    log = log_rms(parameter_sums, sizes).unsqueeze(-1)
+    zeros = torch.zeros_like(log)
+    nothing = torch.full_like(log, NOTHING)
+    return torch.cat(
+        [zeros.expand(*log.shape[:-1], 9), *[nothing] * 3, log, log, zeros, zeros], -1
+    )
+
+
+def log_rms(sums: Tensor, sizes: Tensor) -> Tensor:
+    """The logarithm of root mean squares, finite whatever the sums are."""
+    mean = torch.nan_to_num(sums / sizes, nan=0.0)
+    return 0.5 * mean.clamp(_SMALLEST, 1 / _SMALLEST).log()
+
+
+def see_loss(memory: Tensor, loss: Tensor) -> Tensor:
+    """The memory after a loss; unchanged where that is not finite.
+
+    Args:
+        memory: ``[..., T, N_COLUMNS]``.
+        loss: ``[...]``.
+    """
+    known = loss.isfinite()[..., None, None]
+    loss = torch.nan_to_num(loss).clamp(-_LARGEST_LOSS, _LARGEST_LOSS)[..., None, None]
+    seen = memory[..., LOSSES_SEEN]
+    means = memory[..., LOSS_MEANS]
+    spread = memory[..., LOSS_SPREAD]
+    first = torch.where(seen > 0, memory[..., LOSS_FIRST], loss)
+    distance = torch.where(seen > 0, loss - memory[..., LOSS_MEDIUM], 0.0)
+    shares = torch.tensor(_LOSS_SHARES, device=memory.device, dtype=memory.dtype)
+    weights = 1 / (1 + shares * seen)
+    spread_weight = weights[..., 1:2]
+    columns = torch.cat(
+        [
+            means + weights * (loss - means),
+            first,
+            spread + spread_weight * (distance.abs() - spread),
+            torch.tanh(distance / (2 * spread + _SMALLEST)),
+            seen + 1,
+        ],
+        -1,
+    )
+    n_columns = columns.shape[-1]
+    return torch.cat(
+        [torch.where(known, columns, memory[..., :n_columns]), memory[..., n_columns:]], -1
+    )
+
+
+def see_sums(memory: Tensor, sums: Tensor, sizes: Tensor, steps: Tensor) -> Tensor:
+    """The memory after moments and parameters have been updated.
+
+    Args:
+        memory: ``[..., T, N_COLUMNS]``, with the weights of the moments already new.
+        sums: ``[..., T, N_SUMS]``.
+        sizes: ``[T]``, elements of each tensor, at least 1.
+        steps: ``[..., T]``, steps before this one.
+    """
+    first_weight, second_weight = memory[..., WEIGHTS].clamp(min=_SMALLEST).unbind(-1)
+    ones = torch.ones_like(first_weight)
+    divisors = torch.stack([ones, first_weight.square(), second_weight, ones], -1)
+    logs = log_rms(sums[..., :4] / divisors, sizes.unsqueeze(-1))
+    gradient, moment, _, _, product = sums.unbind(-1)
+    cosine = product / (gradient.sqrt() * moment.sqrt() + _SMALLEST)
+    cosine = torch.nan_to_num(cosine, nan=0.0).clamp(-1, 1)
+    usual = memory[..., LOG_USUAL_GRADIENT]
+    weight = 1 / (1 + _GRADIENT_SHARE * steps.unsqueeze(-1))
+    return torch.cat(
+        [
+            memory[..., : LOGS.start],
+            logs,
+            memory[..., LOG_FIRST_PARAMETER],
+            cosine.unsqueeze(-1),
+            usual + weight * (logs[..., :1] - usual),
+        ],
+        -1,
+    )

@@ -1,0 +1,350 @@
+"""The update rule: Adam's two moments, and a controller that sets how they are used.
+
+Of each tensor, at each step: the controller sees statistics of the step before and the loss, and
+shifts four numbers away from a prior that is a decent schedule by itself. Everything that the
+optimizer does, on whatever device and path, is one of three things here: ``plan`` (small tensors),
+``apply`` (the elements; other paths are held to this one by tests), ``memory.see_sums``.
+
+=========  ===================  ==========================================================
+symbol     shape                meaning
+=========  ===================  ==========================================================
+T                               tensors of the optimizee
+``...``                         leading batch dimensions: tasks
+steps      ``[..., T]``         steps taken before this one, float32
+memory     ``[..., T, 16]``     see memory.py
+hidden     ``[..., T, 2H]``     see controller.py
+=========  ===================  ==========================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metaopt.optim import controller
+from metaopt.optim import memory as columns
+from metaopt.optim.features import IS_MATRIX, features, fraction_done
+
+BETAS: Final = (0.9, 0.999)
+EPS: Final = 1e-10
+RELATIVE_RATE: Final = 0.04  # of the root mean square of a matrix, a step, before any decay
+_PLAIN_RMS: Final = 0.1  # what counts as that of biases, gains and scalars
+_RMS_RANGE: Final = (0.005, 1.0)  # of matrices; zeros, too, must be able to start
+_WARM_UP: Final = 0.05  # share of the steps
+_WARM_UP_STEPS: Final = (1.0, 200.0)
+_WARM_UP_UNKNOWN: Final = 20.0  # steps, if the total is unknown
+_LOWEST_DECAY: Final = 0.01  # of the linear decay, also for what goes on past the total
+_SLOW_DECAY: Final = 500.0  # steps after which an unknown total begins to tell
+# How far the controller may go: the widest shifts of log learning rate, logit β1, log (1 - β2).
+_WIDEST: Final = (4.0, 2.5, 3.0)
+_WIDEST_SHRINK: Final = 0.1  # of the relative learning rate
+_LARGEST_GRADIENT: Final = 1e18  # its square is a float32
+
+
+class Coefficients(NamedTuple):
+    """How a step is taken, each ``[..., T]``.
+
+    Attributes:
+        rate: The learning rate, in Adam's sense.
+        beta1: Decay of the first moment at this step.
+        beta2: Decay of the second moment at this step.
+        decay: The share of the parameter that is taken off before the update.
+        size: The factor of first moment / (root of the second moment + eps).
+        eps: As above.
+    """
+
+    rate: Tensor
+    beta1: Tensor
+    beta2: Tensor
+    decay: Tensor
+    size: Tensor
+    eps: Tensor
+
+    def factors(self) -> Tensor:
+        """What ``apply`` multiplies with, ``[..., T, 5]``."""
+        return torch.stack(
+            [1 - self.beta1, 1 - self.beta2, 1 - self.decay, self.size, self.eps], -1
+        )
+
+
+class Options(NamedTuple):
+    """What the user sets, each ``[..., T]`` or broadcastable to it.
+
+    Attributes:
+        lr: The multiplier of the learning rate; the learning rate itself if actions are tied.
+        weight_decay: Decoupled, in AdamW's sense.
+        beta1: Around which the controller moves.
+        beta2: Around which the controller moves.
+        eps: Beside the root of the second moment.
+        total_steps: NaN where unknown.
+    """
+
+    lr: Tensor
+    weight_decay: Tensor
+    beta1: Tensor
+    beta2: Tensor
+    eps: Tensor
+    total_steps: Tensor
+
+
+class RuleState(NamedTuple):
+    """All that lives from step to step; ``exp_avg`` and ``exp_avg_sq`` are as the parameters."""
+
+    steps: Tensor
+    memory: Tensor
+    hidden: Tensor
+    exp_avg: list[Tensor]
+    exp_avg_sq: list[Tensor]
+
+
+def schedule(steps: Tensor, total_steps: Tensor) -> Tensor:
+    """The prior of the learning rate over time, within 0 and 1.
+
+    Warm-up, then linear decay to (nearly) zero; where the total is unknown, decay with the root of
+    the steps. Past the total, it stays where it ended.
+    """
+    fraction = fraction_done(steps, total_steps)
+    known = ~fraction.isnan()
+    total = torch.nan_to_num(total_steps, nan=1.0)
+    warm_up = torch.where(
+        known, (_WARM_UP * total).clamp(*_WARM_UP_STEPS), torch.full_like(total, _WARM_UP_UNKNOWN)
+    )
+    decay = torch.where(
+        known,
+        (1 - fraction).clamp(min=_LOWEST_DECAY),
+        (1 + steps / _SLOW_DECAY).rsqrt(),
+    )
+    return ((steps + 1) / warm_up).clamp(max=1.0) * decay
+
+
+def decide(
+    theta: Mapping[str, Tensor],
+    memory: Tensor,
+    hidden: Tensor,
+    steps: Tensor,
+    loss: Tensor,
+    shapes: Tensor,
+    total_steps: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Let the controller see the loss and the statistics of the step before.
+
+    Args:
+        theta: The controller's.
+        memory: ``[..., T, N_COLUMNS]``.
+        hidden: ``[..., T, 2H]``.
+        steps: ``[..., T]``.
+        loss: ``[...]``; NaN where unknown.
+        shapes: ``[T, N_SHAPE_FEATURES]``.
+        total_steps: As in ``Options``.
+
+    Returns:
+        Actions ``[..., T, A]``, memory, hidden.
+    """
+    memory = columns.see_loss(memory, loss)
+    seen = features(memory, steps, total_steps, shapes)
+    actions, hidden = controller.step(theta, hidden, seen)
+    return actions, memory, hidden
+
+
+def plan(
+    actions: Tensor,
+    memory: Tensor,
+    steps: Tensor,
+    shapes: Tensor,
+    options: Options,
+    *,
+    tied: bool = False,
+) -> tuple[Coefficients, Tensor]:
+    """From actions to the coefficients of a step.
+
+    Args:
+        actions: ``[..., T, A]``.
+        memory: ``[..., T, N_COLUMNS]``.
+        steps: ``[..., T]``.
+        shapes: ``[T, N_SHAPE_FEATURES]``.
+        options: The user's.
+        tied: One decision for all tensors, around a learning rate that the user knows.
+
+    Returns:
+        Coefficients, and the memory with the new weights of the moments.
+    """
+    if tied:
+        actions = actions.mean(-2, keepdim=True).expand_as(actions)
+    rate_shift, beta1_shift, beta2_shift = (
+        widest * torch.tanh(action / widest)
+        for widest, action in zip(_WIDEST, actions[..., :3].unbind(-1), strict=True)
+    )
+    relative = options.lr * schedule(steps, options.total_steps) * rate_shift.exp()
+    is_matrix = shapes[:, IS_MATRIX]
+    if tied:
+        rate = relative
+        shrink = torch.zeros_like(rate)
+    else:
+        relative = RELATIVE_RATE * relative
+        log_rms = memory[..., columns.LOG_PARAMETER].squeeze(-1)
+        rms = torch.where(is_matrix > 0, log_rms.exp().clamp(*_RMS_RANGE), _PLAIN_RMS)
+        rate = relative * rms
+        moving = memory[..., columns.LOG_GRADIENT].squeeze(-1) > columns.NOTHING + 1
+        shrink = _WIDEST_SHRINK * torch.tanh(actions[..., 3].relu()) * is_matrix * moving
+    beta1 = torch.sigmoid(torch.logit(options.beta1) + beta1_shift)
+    beta2 = 1 - (1 - options.beta2) * beta2_shift.exp()
+    betas = torch.stack([beta1, beta2.clamp(min=0.0)], -1)
+    weights = betas * memory[..., columns.WEIGHTS] + (1 - betas)
+    first_weight, second_weight = weights.unbind(-1)
+    root = second_weight.sqrt()
+    coefficients = Coefficients(
+        rate=rate,
+        beta1=betas[..., 0],
+        beta2=betas[..., 1],
+        decay=(rate * options.weight_decay + relative * shrink).clamp(max=1.0),
+        size=rate * root / first_weight,
+        eps=options.eps * root,
+    )
+    before, after = memory[..., : columns.WEIGHTS.start], memory[..., columns.WEIGHTS.stop :]
+    return coefficients, torch.cat([before, weights, after], -1)
+
+
+def finite(gradient: Tensor) -> Tensor:
+    """The gradient with 0 for what is not finite, and nothing whose square is not."""
+    gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+    return gradient.clamp(-_LARGEST_GRADIENT, _LARGEST_GRADIENT)
+
+
+def init_state(
+    params: Sequence[Tensor], hidden_size: int = controller.HIDDEN_SIZE, n_batch: int = 0
+) -> RuleState:
+    """The state before the first step.
+
+    Args:
+        params: ``[..., *shape]`` each.
+        hidden_size: H of θ.
+        n_batch: How many leading dimensions of the parameters are batch dimensions.
+    """
+    sums = torch.stack([_sums(p, p, p, p, n_batch)[..., 0] for p in params], -1)
+    memory = columns.empty(sums, _sizes(params, n_batch))
+    return RuleState(
+        steps=torch.zeros_like(sums),
+        memory=memory,
+        hidden=memory.new_zeros((*sums.shape, 2 * hidden_size)),
+        exp_avg=[torch.zeros_like(p) for p in params],
+        exp_avg_sq=[torch.zeros_like(p) for p in params],
+    )
+
+
+def update(
+    theta: Mapping[str, Tensor],
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    state: RuleState,
+    loss: Tensor | None = None,
+    *,
+    shapes: Tensor,
+    total_steps: float | Tensor | None = None,
+    lr: float | Tensor = 1.0,
+    weight_decay: float | Tensor = 0.0,
+    betas: tuple[float, float] = BETAS,
+    eps: float = EPS,
+    n_batch: int = 0,
+    tied: bool = False,
+) -> tuple[list[Tensor], RuleState, Coefficients]:
+    """One step for whole batches of optimizees, without side effects.
+
+    Args:
+        theta: The controller's, each part with the batch dimensions in front or without any.
+        params: ``[..., *shape]`` each.
+        grads: As the parameters.
+        state: From ``init_state``, or of the step before.
+        loss: ``[...]``; NaN where unknown; None: unknown.
+        shapes: ``shape_features`` of the shapes without the batch dimensions.
+        total_steps: A number or ``[...]``; NaN where unknown; None: unknown.
+        lr: A number or ``[...]``, as in ``Options``.
+        weight_decay: A number or ``[...]``, as in ``Options``.
+        betas: As in ``Options``.
+        eps: As in ``Options``.
+        n_batch: How many leading dimensions of the parameters are batch dimensions.
+        tied: As in ``plan``.
+
+    Returns:
+        The new parameters, the new state, and how the step was taken.
+    """
+
+    def per_tensor(value: float | Tensor | None) -> Tensor:
+        filled = torch.nan if value is None else value
+        return torch.as_tensor(filled, dtype=torch.float32, device=shapes.device).unsqueeze(-1)
+
+    options = Options(*map(per_tensor, (lr, weight_decay, *betas, eps, total_steps)))
+    known_loss = per_tensor(loss).squeeze(-1)
+    actions, memory, hidden = decide(
+        theta,
+        state.memory,
+        state.hidden,
+        state.steps,
+        known_loss.expand(state.steps.shape[:-1]),
+        shapes,
+        options.total_steps,
+    )
+    coefficients, memory = plan(actions, memory, state.steps, shapes, options, tied=tied)
+    factors = coefficients.factors()
+    new_params, first, second, sums = [], [], [], []
+    for index, (p, g, m, v) in enumerate(
+        zip(params, grads, state.exp_avg, state.exp_avg_sq, strict=True)
+    ):
+        own = factors[..., index, :]
+        own = own.reshape(*own.shape, *(1,) * (p.ndim - n_batch))
+        p, g, m, v = apply(p, g, m, v, *own.unbind(n_batch))
+        new_params.append(p)
+        first.append(m)
+        second.append(v)
+        sums.append(_sums(p, g, m, v, n_batch))
+    memory = columns.see_sums(memory, torch.stack(sums, -2), _sizes(params, n_batch), state.steps)
+    return new_params, RuleState(state.steps + 1, memory, hidden, first, second), coefficients
+
+
+def apply(
+    parameter: Tensor,
+    gradient: Tensor,
+    moment: Tensor,
+    square: Tensor,
+    take1: Tensor,
+    take2: Tensor,
+    keep: Tensor,
+    size: Tensor,
+    eps: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One step of the elements of one tensor.
+
+    Args:
+        parameter: Of any shape; gradient and moments alike.
+        gradient: As it came.
+        moment: The first moment.
+        square: The second moment.
+        take1: Of ``Coefficients.factors``, as are the following; broadcast to the parameter.
+        take2: As above.
+        keep: As above.
+        size: As above.
+        eps: As above.
+
+    Returns:
+        Parameter, gradient as it was used, first and second moment.
+    """
+    gradient = finite(gradient)
+    moment = torch.lerp(moment, gradient, take1)
+    square = torch.lerp(square, gradient * gradient, take2)
+    parameter = torch.addcdiv(parameter * keep, moment * -size, square.sqrt() + eps)
+    return parameter, gradient, moment, square
+
+
+def _sums(p: Tensor, g: Tensor, m: Tensor, v: Tensor, n_batch: int) -> Tensor:
+    if p.ndim == n_batch:
+        return torch.stack([g * g, m * m, v, p * p, g * m], -1)
+    p, g, m, v = (x.flatten(n_batch) for x in (p, g, m, v))
+    dot = torch.linalg.vecdot
+    return torch.stack([dot(g, g), dot(m, m), v.sum(-1), dot(p, p), dot(g, m)], -1)
+
+
+def _sizes(params: Sequence[Tensor], n_batch: int) -> Tensor:
+    sizes = [max(p.shape[n_batch:].numel(), 1) for p in params]
+    return torch.tensor(sizes, dtype=torch.float32, device=params[0].device)
