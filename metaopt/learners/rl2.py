@@ -1,0 +1,175 @@
+"""RL²: a recurrent proposer of configurations, trained by reward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.func import grad
+
+from metaopt.episodes.episode import Episode, Points
+from metaopt.learners.learner import Learner, Loss, Predictor, Theta
+from metaopt.learners.lstm import LSTMCell
+from metaopt.learners.network import MLP
+
+State = tuple[Tensor, Tensor]
+
+
+def expected_regret(logits: Tensor, points: Points) -> Tensor:
+    """Regret of the next trial, proposed from points ``(n, 1)`` by a softmax of logits."""
+    present = logits.squeeze(-1).masked_fill(points.weight == 0, -torch.inf)
+    return (torch.softmax(present, -1) * points.y.squeeze(-1)).sum()
+
+
+@dataclass(frozen=True)
+class RL2(Learner):
+    """An LSTM reads trials in their order and scores what could be tried next.
+
+    Targets are regrets. What it reads of a trial is its configuration and where its loss lies
+    between the best (0) and the worst (1) so far, so that units don't matter. In meta-training
+    the query is a pool of configurations with known regrets; the support is not used.
+
+    Attributes:
+        n_features: Of a configuration.
+        n_hidden: Size of the state.
+        width: Of the layer that scores.
+        n_trials: Length of a study in meta-training.
+        n_studies: Studies of each task in a batch; their mean is the baseline of the reward.
+        entropy: Weight of the policy's entropy, in nats, beside the normalised reward.
+        loss: Of the scores.
+
+    Source: Duan et al. 2016; Wang et al. 2016. Departures: REINFORCE with the other studies of
+    the task as baseline in place of TRPO; the reward is the best regret so far, at each trial.
+    """
+
+    n_features: int
+    n_hidden: int = 32
+    width: int = 64
+    n_trials: int = 10
+    n_studies: int = 16
+    entropy: float = 0.01
+    loss: Loss = expected_regret
+    deterministic: ClassVar[bool] = False
+
+    @property
+    def _cell(self) -> LSTMCell:
+        return LSTMCell(self.n_features + 1, self.n_hidden)
+
+    @property
+    def _configurations(self) -> MLP:
+        return MLP((self.n_features, self.width, self.width), name="configurations.")
+
+    @property
+    def _states(self) -> MLP:
+        return MLP((self.n_hidden, self.width), name="states.")
+
+    @property
+    def _score(self) -> MLP:
+        return MLP((self.width, 1), name="score.")
+
+    def initial(self, generator: torch.Generator) -> Theta:
+        """See ``Learner``."""
+        theta: Theta = {}
+        for part in (self._cell, self._configurations, self._states, self._score):
+            theta |= part.initial(generator)
+        return theta
+
+    def adapt(self, theta: Theta, support: Points) -> Predictor:
+        """See ``Learner``; predicts scores ``(n, 1)``, the highest is to be tried next."""
+        hidden = cell = torch.zeros(self.n_hidden, device=support.x.device)
+        best, worst = torch.tensor(torch.inf), torch.tensor(-torch.inf)
+        for x, y, weight in zip(*(part.unbind() for part in support), strict=True):
+            seen = weight > 0
+            best = torch.where(seen, torch.minimum(best, y[0]), best)
+            worst = torch.where(seen, torch.maximum(worst, y[0]), worst)
+            place = _place(y[0], best, worst)[None]
+            after = self._cell(theta, torch.cat([x, place]), (hidden, cell))
+            hidden = torch.where(seen, after[0], hidden)
+            cell = torch.where(seen, after[1], cell)
+        return lambda x: self._scores(theta, self._configurations(theta, x), hidden)[:, None]
+
+    def studies(
+        self, theta: Theta, pools: Points, *, generator: torch.Generator | None, n_trials: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Tune from scratch on a batch of pools, without trying anything twice.
+
+        Args:
+            theta: Meta-parameters.
+            pools: ``(n_tasks, n, …)`` configurations and their regrets.
+            generator: Proposals are drawn with it; None: the likeliest is proposed.
+            n_trials: Of each study, at most n.
+
+        Returns:
+            Regret, log probability and entropy of each trial, each
+            ``(n_tasks, n_studies, n_trials)``; one study of each task without a generator.
+
+        Raises:
+            ValueError: If a pool has fewer than ``n_trials`` configurations.
+        """
+        n_tasks = len(pools.x)
+        fewest = int(pools.weight.sum(1).min())
+        if fewest < n_trials:
+            raise ValueError(
+                f"Pool of {fewest} configurations given; expected {n_trials} or more."
+            )
+        n_studies = 1 if generator is None else self.n_studies
+        mapped = self._configurations(theta, pools.x)[:, None]  # (tasks, 1, n, width)
+        gone = (pools.weight == 0)[:, None].expand(-1, n_studies, -1)
+        hidden = cell = pools.x.new_zeros(n_tasks, n_studies, self.n_hidden)
+        best = pools.x.new_full((n_tasks, n_studies), torch.inf)
+        worst = -best
+        regrets, chances, entropies = [], [], []
+        for _ in range(n_trials):
+            scores = self._scores(theta, mapped, hidden[..., None, :]).masked_fill(
+                gone, -torch.inf
+            )
+            chance = torch.log_softmax(scores, -1)
+            pick = _drawn(chance, generator)[..., None]
+            gone = gone.scatter(-1, pick, True)
+            y = pools.y[..., 0][:, None].expand(-1, n_studies, -1).gather(-1, pick)[..., 0]
+            x = pools.x.gather(1, pick.expand(-1, -1, self.n_features))
+            best, worst = torch.minimum(best, y), torch.maximum(worst, y)
+            read = torch.cat([x, _place(y, best, worst)[..., None]], -1)
+            hidden, cell = self._cell(theta, read, (hidden, cell))
+            regrets.append(y)
+            chances.append(chance.gather(-1, pick)[..., 0])
+            entropies.append(-(chance.exp() * chance.nan_to_num(neginf=0.0)).sum(-1))
+        return torch.stack(regrets, -1), torch.stack(chances, -1), torch.stack(entropies, -1)
+
+    def meta_gradient(
+        self, theta: Theta, episodes: Episode, generator: torch.Generator
+    ) -> tuple[Theta, Tensor]:
+        """The policy gradient, and the mean over trials of the best regret so far."""
+
+        def surrogate(theta: Theta) -> tuple[Tensor, Tensor]:
+            regrets, chances, entropies = self.studies(
+                theta, episodes.query, generator=generator, n_trials=self.n_trials
+            )
+            incumbents = regrets.detach().cummin(-1).values
+            # What a trial can still change: the incumbents from it on.
+            to_come = incumbents.flip(-1).cumsum(-1).flip(-1)
+            baseline, spread = to_come.mean(1, keepdim=True), to_come.std(1, keepdim=True)
+            cost = (to_come - baseline) / (spread + 0.01)
+            return (cost * chances - self.entropy * entropies).mean(), incumbents.mean()
+
+        return grad(surrogate, has_aux=True)(theta)
+
+    def _scores(self, theta: Theta, mapped: Tensor, hidden: Tensor) -> Tensor:
+        """Scores ``(..., n)`` of mapped configurations ``(..., n, width)``."""
+        return self._score(theta, torch.tanh(mapped + self._states(theta, hidden)))[..., 0]
+
+
+def _place(y: Tensor, best: Tensor, worst: Tensor) -> Tensor:
+    """Where a loss lies between the best and the worst so far; 0.5 where these are one."""
+    span = worst - best
+    return torch.where(span > 0, (y - best) / torch.where(span > 0, span, 1.0), 0.5)
+
+
+def _drawn(chance: Tensor, generator: torch.Generator | None) -> Tensor:
+    """An index for each row of log probabilities, by Gumbel's trick, or the likeliest."""
+    if generator is None:
+        return chance.argmax(-1)
+    uniform = torch.rand(chance.shape, generator=generator, device=chance.device)
+    return (chance.detach() - torch.log(-torch.log(uniform.clamp(1e-9, 1 - 1e-7)))).argmax(-1)
