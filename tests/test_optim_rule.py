@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from metaopt.optim import controller, memory, rule
-from metaopt.optim.features import N_FEATURES, features, shape_features
+from metaopt.optim.features import N_FEATURES, features, read_clock, shape_features
 
 SHAPES = [(6, 3), (6,), (2, 6), ()]
 
@@ -96,20 +96,20 @@ def test_untrained_it_is_adam_with_a_schedule() -> None:
 
 def test_the_schedule_warms_up_and_decays_to_nearly_zero() -> None:
     steps = torch.arange(1000.0)
-    factor = rule.schedule(steps, torch.tensor([1000.0]))
+    factor = rule.schedule(read_clock(steps, torch.tensor([1000.0])))
     peak = int(factor.argmax())
     assert 40 <= peak <= 60
     assert factor[0] == pytest.approx(1 / 50)
     assert torch.all(factor[:peak].diff() > 0)
     assert torch.all(factor[peak:].diff() <= 0)
     assert factor[-1] == pytest.approx(0.01)
-    beyond = rule.schedule(torch.tensor([1500.0]), torch.tensor([1000.0]))
+    beyond = rule.schedule(read_clock(torch.tensor([1500.0]), torch.tensor([1000.0])))
     assert float(beyond) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("total", [math.nan, 0.0, -3.0])
 def test_without_a_total_the_schedule_decays_slowly(total: float) -> None:
-    factor = rule.schedule(torch.tensor([100.0, 10_000.0]), torch.tensor([total]))
+    factor = rule.schedule(read_clock(torch.tensor([100.0, 10_000.0]), torch.tensor([total])))
     assert 0.8 < factor[0] < 1
     assert 0.1 < factor[1] < 0.5
 
@@ -186,16 +186,18 @@ def test_a_tensor_without_gradient_signal_does_not_move() -> None:
 
 def test_an_unknown_loss_leaves_the_memory_of_losses_as_it_was() -> None:
     _, state, _ = trained(untrained(), some_params())
-    after = memory.see_loss(state.memory, torch.tensor(math.nan))
+    shares = shape_features(SHAPES).loss_shares
+    after = memory.see_loss(state.memory, torch.tensor(math.nan), shares)
     assert torch.equal(after, state.memory)
-    assert not torch.equal(memory.see_loss(state.memory, torch.tensor(3.0)), state.memory)
+    assert not torch.equal(memory.see_loss(state.memory, torch.tensor(3.0), shares), state.memory)
 
 
 def test_features_are_of_moderate_size_and_flag_what_is_unknown() -> None:
     _, state, _ = trained(some_theta(), some_params(), n_steps=9)
     shapes = shape_features(SHAPES)
-    known = features(state.memory, state.steps, torch.tensor([20.0]), shapes)
-    unknown = features(state.memory, state.steps, torch.tensor([math.nan]), shapes)
+    clock, stopped = (read_clock(state.steps, torch.tensor([t])) for t in (20.0, math.nan))
+    known = features(state.memory, clock, shapes)
+    unknown = features(state.memory, stopped, shapes)
     assert known.shape == (4, N_FEATURES)
     assert known.abs().max() <= 2.01
     changed = (known != unknown).any(0)

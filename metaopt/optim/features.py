@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,120 +17,153 @@ from metaopt.optim import memory as columns
 
 N_SHAPE_FEATURES: Final = 7
 N_FEATURES: Final = 27
-IS_MATRIX: Final = 0  # the shape feature that is 1 for tensors of two and more dimensions
+# How far the controller may go, in log learning rate, logit β1, log (1 - β2).
+WIDEST_SHIFTS: Final = (4.0, 2.5, 3.0)
 
 _SMALLEST: Final = 1e-30
+# From the logarithms (rows: weights of the moments, then memory.LOGS) to features (columns).
+_RATIOS: Final = (
+    (0.0, -1.0, 0.0, 0.0, 0.0),
+    (0.5, 0.5, 0.0, 0.0, 0.0),
+    (1.0, 0.0, 0.5, 0.0, 0.0),
+    (0.0, 1.0, 0.0, 0.0, 0.0),
+    (-1.0, -1.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 0.5, 0.5),
+    (0.0, 0.0, 0.0, -0.5, 0.0),
+    (0.0, 0.0, -0.5, 0.0, 0.0),
+)
 _LATEST: Final = 0.02  # of the steps left, as a share, in the logarithm
 
 
-def shape_features(shapes: Sequence[Sequence[int]]) -> Tensor:
+class Shapes(NamedTuple):
+    """What is known of the tensors before training, with the constants that go with it.
+
+    Attributes:
+        features: ``[T, N_SHAPE_FEATURES]``.
+        sizes: ``[T]``, elements of each tensor, at least 1.
+        is_matrix: ``[T]``, 1 for tensors of two and more dimensions, else 0.
+        log_fan_in: ``[T, 1]``, half the logarithm of the inputs of each output.
+        ratios: ``_RATIOS``; constants live on the device, since each copy there would wait for it.
+        loss_shares: ``memory.LOSS_SHARES``.
+        widest: ``WIDEST_SHIFTS``.
+    """
+
+    features: Tensor
+    sizes: Tensor
+    is_matrix: Tensor
+    log_fan_in: Tensor
+    ratios: Tensor
+    loss_shares: Tensor
+    widest: Tensor
+
+
+def shape_features(shapes: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> Shapes:
     """What is known of the tensors before training.
 
     Args:
-        shapes: Of each tensor, in the order of the optimizee's layers, as torch keeps weights:
-            outputs first.
-
-    Returns:
-        ``[T, N_SHAPE_FEATURES]``.
+        shapes: Of each tensor, without batch dimensions, in the order of the optimizee's layers,
+            and as torch keeps weights: outputs first.
+        device: Where the optimizee is trained.
     """
     rows = []
     for index, shape in enumerate(shapes):
         fan_out = shape[0] if shape else 1
-        fan_in = math.prod(shape[1:])
         rows.append(
             [
                 float(len(shape) >= 2),
                 float(len(shape) >= 3),
                 math.log10(max(math.prod(shape), 1)) / 4,
-                math.log10(max(fan_in, 1)) / 2,
+                math.log(max(math.prod(shape[1:]), 1)) / 4,
                 math.log10(max(fan_out, 1)) / 2,
                 2 * index / (len(shapes) - 1) - 1 if len(shapes) > 1 else 0.0,
                 math.log10(len(shapes)) / 2,
             ]
         )
-    return torch.tensor(rows, dtype=torch.float32).reshape(-1, N_SHAPE_FEATURES)
+
+    def tensor(values: Sequence[object]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device)
+
+    return Shapes(
+        features=tensor(rows).reshape(-1, N_SHAPE_FEATURES),
+        sizes=tensor([max(math.prod(shape), 1) for shape in shapes]),
+        is_matrix=tensor([float(len(shape) >= 2) for shape in shapes]),
+        log_fan_in=tensor([[row[3]] for row in rows]).reshape(-1, 1),
+        ratios=tensor(_RATIOS),
+        loss_shares=tensor(columns.LOSS_SHARES),
+        widest=tensor(WIDEST_SHIFTS),
+    )
 
 
-def fraction_done(steps: Tensor, total_steps: Tensor) -> Tensor:
-    """The share of the training that is over, 0 to 1; NaN where the total is unknown."""
-    total = torch.where(total_steps > 0, total_steps, torch.nan)
-    return (steps / total).clamp(max=1.0)
+class Clock(NamedTuple):
+    """Where in its training an optimizee is, each ``[..., T]`` or broadcastable to it.
+
+    Attributes:
+        steps: Steps taken before this one.
+        total: Steps in all; 1 where unknown.
+        known: 1 where the total is known, else 0.
+        fraction: The share of the steps that is over, at most 1; 0 where the total is unknown.
+    """
+
+    steps: Tensor
+    total: Tensor
+    known: Tensor
+    fraction: Tensor
 
 
-def features(memory: Tensor, steps: Tensor, total_steps: Tensor, shapes: Tensor) -> Tensor:
+def read_clock(steps: Tensor, total_steps: Tensor) -> Clock:
+    """The clock; a total that is no positive number, such as NaN, is unknown."""
+    is_known = total_steps > 0
+    total = torch.where(is_known, total_steps, 1.0)
+    known = is_known.to(steps.dtype)
+    return Clock(steps, total, known, (steps / total).clamp(max=1.0) * known)
+
+
+def features(memory: Tensor, clock: Clock, shapes: Shapes) -> Tensor:
     """All that the controller sees.
 
     Args:
         memory: ``[..., T, N_COLUMNS]``.
-        steps: ``[..., T]``, steps taken before this one.
-        total_steps: ``[...]`` with one dimension more, or broadcastable to ``steps``; NaN where
-            unknown.
-        shapes: ``[T, N_SHAPE_FEATURES]``.
+        clock: From ``read_clock``.
+        shapes: From ``shape_features``.
 
     Returns:
         ``[..., T, N_FEATURES]``.
     """
     parts = [
-        _gradient_features(memory, shapes),
-        _loss_features(memory),
-        _time_features(steps, total_steps),
-        shapes.expand(*memory.shape[:-1], -1),
+        *_gradient_features(memory, shapes),
+        *_loss_features(memory),
+        *_time_features(clock),
+        shapes.features.expand(*memory.shape[:-1], -1),
     ]
     return torch.cat(parts, -1)
 
 
-def _gradient_features(memory: Tensor, shapes: Tensor) -> Tensor:
-    gradient, moment, root, parameter = memory[..., columns.LOGS].unbind(-1)
-    first_parameter = memory[..., columns.LOG_FIRST_PARAMETER].squeeze(-1)
-    usual = memory[..., columns.LOG_USUAL_GRADIENT].squeeze(-1)
-    fan_in = shapes[:, 3] * (2 * math.log(10) / 2)
-    alive = (gradient > columns.NOTHING + 1).to(memory.dtype)
-    ratios = torch.stack(
-        [
-            gradient - root,
-            moment - root,
-            (gradient - usual) / 2,
-            (parameter - first_parameter) / 2,
-            (parameter + fan_in) / 2,
-        ],
-        -1,
-    ).clamp(-2, 2)
-    seen = torch.cat(
-        [ratios, memory[..., columns.COSINE], torch.ones_like(alive).unsqueeze(-1)], -1
-    )
-    return seen * alive.unsqueeze(-1)
+def _gradient_features(memory: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor, Tensor]:
+    weights = memory[..., columns.WEIGHTS].clamp(min=_SMALLEST).log()
+    alive = (memory[..., columns.LOG_GRADIENT] > columns.NOTHING + 1).to(memory.dtype)
+    logs = torch.cat([weights, memory[..., columns.LOGS]], -1)
+    ratios = logs @ shapes.ratios
+    ratios = torch.cat([ratios[..., :4], ratios[..., 4:] + shapes.log_fan_in], -1).clamp(-2, 2)
+    return ratios * alive, memory[..., columns.COSINE], alive
 
 
-def _loss_features(memory: Tensor) -> Tensor:
-    means = memory[..., columns.LOSS_MEANS]
-    first = memory[..., columns.LOSS_FIRST]
-    spread = memory[..., columns.LOSS_SPREAD]
-    before = torch.cat([means[..., 1:], first], -1)
-    fallen = means - before
-    relative = fallen / (means.abs() + before.abs() + _SMALLEST)
-    return torch.cat(
-        [
-            relative * 2,
-            torch.tanh(fallen[..., :2] / (spread + _SMALLEST)),
-            spread / (spread + means[..., 1:2].abs() + _SMALLEST),
-            memory[..., columns.LOSS_SURPRISE],
-            (memory[..., columns.LOSSES_SEEN] > 0).to(memory.dtype),
-        ],
-        -1,
+def _loss_features(memory: Tensor) -> tuple[Tensor, ...]:
+    later, earlier = memory[..., 0:3], memory[..., 1:4]
+    sizes = memory[..., :4].abs()
+    spread = memory[..., columns.LOSS_SPREAD] + _SMALLEST
+    fallen = later - earlier
+    return (
+        2 * fallen / (sizes[..., :3] + sizes[..., 1:] + _SMALLEST),
+        torch.tanh(fallen[..., :2] / spread),
+        spread / (spread + sizes[..., columns.LOSS_MEDIUM]),
+        memory[..., columns.LOSS_SURPRISE],
+        memory[..., columns.LOSSES_SEEN].clamp(max=1.0),
     )
 
 
-def _time_features(steps: Tensor, total_steps: Tensor) -> Tensor:
-    fraction = fraction_done(steps, total_steps)
-    known = (~fraction.isnan()).to(steps.dtype)
-    parts = torch.stack(
-        [
-            2 * fraction - 1,
-            (1 - fraction + _LATEST).log() / 2,
-            torch.log10(total_steps + 0 * steps) / 2 - 1,
-            torch.ones_like(steps),
-        ],
-        -1,
-    )
-    known_parts = torch.nan_to_num(parts, nan=0.0) * known.unsqueeze(-1)
-    return torch.cat([known_parts, torch.log10(steps + 1).unsqueeze(-1) / 2 - 1], -1)
+def _time_features(clock: Clock) -> tuple[Tensor, Tensor]:
+    ones = torch.ones_like(clock.steps)
+    length = torch.stack([clock.total * ones, clock.steps + 1], -1).log10() / 2 - 1
+    rest = (1 + _LATEST - clock.fraction).log() / 2
+    of_known = torch.stack([2 * clock.fraction - 1, rest, length[..., 0], ones], -1)
+    return of_known * clock.known.unsqueeze(-1), length[..., 1:]

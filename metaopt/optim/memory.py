@@ -23,13 +23,14 @@ LOSS_SURPRISE: Final = slice(5, 6)  # of the last loss, in spreads, within ±1
 LOSSES_SEEN: Final = slice(6, 7)
 # How much the moments have taken in: what Adam's bias corrections divide by.
 WEIGHTS: Final = slice(7, 9)  # of the first and of the second moment
-# Logarithms of root mean squares: gradient, first moment, root of the second moment, parameter.
-LOGS: Final = slice(9, 13)
-LOG_GRADIENT: Final = slice(9, 10)
-LOG_PARAMETER: Final = slice(12, 13)
-LOG_FIRST_PARAMETER: Final = slice(13, 14)
-COSINE: Final = slice(14, 15)  # of the gradient and the first moment
-LOG_USUAL_GRADIENT: Final = slice(15, 16)  # mean of LOG_GRADIENT over the last 30 %
+COSINE: Final = slice(9, 10)  # of the gradient and the first moment
+# Logarithms of root mean squares: gradient, first moment, root of the second moment (both before
+# the bias correction), parameter, parameter before training; mean of the first over the last 30 %.
+LOGS: Final = slice(10, 16)
+LOG_GRADIENT: Final = slice(10, 11)
+LOG_PARAMETER: Final = slice(13, 14)
+LOG_FIRST_PARAMETER: Final = slice(14, 15)
+LOG_USUAL_GRADIENT: Final = slice(15, 16)
 N_COLUMNS: Final = 16
 
 # Sums over the elements of a tensor, the columns of ``sums``.
@@ -38,7 +39,8 @@ N_SUMS: Final = 5  # gradient², first moment², second moment, parameter², gra
 _SMALLEST: Final = 1e-37
 NOTHING: Final = 0.5 * math.log(_SMALLEST)  # the logarithm of a root mean square of zero
 _LARGEST_LOSS: Final = 1e30
-_LOSS_SHARES: Final = (0.02, 0.1, 0.5)
+_ONLY_FIRST: Final = 1e30
+LOSS_SHARES: Final = (0.02, 0.1, 0.5, _ONLY_FIRST, 0.1)  # of the first five columns
 _GRADIENT_SHARE: Final = 0.3
 
 
@@ -66,36 +68,24 @@ def log_rms(sums: Tensor, sizes: Tensor) -> Tensor:
     return 0.5 * mean.clamp(_SMALLEST, 1 / _SMALLEST).log()
 
 
-def see_loss(memory: Tensor, loss: Tensor) -> Tensor:
+def see_loss(memory: Tensor, loss: Tensor, shares: Tensor) -> Tensor:
     """The memory after a loss; unchanged where that is not finite.
 
     Args:
         memory: ``[..., T, N_COLUMNS]``.
         loss: ``[...]``.
+        shares: ``LOSS_SHARES`` as a tensor.
     """
-    known = loss.isfinite()[..., None, None]
+    known = loss.isfinite()[..., None, None].to(memory.dtype)
     loss = torch.nan_to_num(loss).clamp(-_LARGEST_LOSS, _LARGEST_LOSS)[..., None, None]
-    seen = memory[..., LOSSES_SEEN]
-    means = memory[..., LOSS_MEANS]
-    spread = memory[..., LOSS_SPREAD]
-    first = torch.where(seen > 0, memory[..., LOSS_FIRST], loss)
-    distance = torch.where(seen > 0, loss - memory[..., LOSS_MEDIUM], 0.0)
-    shares = torch.tensor(_LOSS_SHARES, device=memory.device, dtype=memory.dtype)
-    weights = 1 / (1 + shares * seen)
-    spread_weight = weights[..., 1:2]
-    columns = torch.cat(
-        [
-            means + weights * (loss - means),
-            first,
-            spread + spread_weight * (distance.abs() - spread),
-            torch.tanh(distance / (2 * spread + _SMALLEST)),
-            seen + 1,
-        ],
-        -1,
-    )
-    n_columns = columns.shape[-1]
+    means, surprise, seen = memory[..., :5], memory[..., LOSS_SURPRISE], memory[..., LOSSES_SEEN]
+    distance = (loss - memory[..., LOSS_MEDIUM]) * (seen > 0)
+    values = torch.cat([loss.expand(*distance.shape[:-1], 4), distance.abs()], -1)
+    means = torch.lerp(means, values, known / (1 + shares * seen))
+    new = torch.tanh(distance / (2 * memory[..., LOSS_SPREAD] + _SMALLEST))
     return torch.cat(
-        [torch.where(known, columns, memory[..., :n_columns]), memory[..., n_columns:]], -1
+        [means, torch.lerp(surprise, new, known), seen + known, memory[..., LOSSES_SEEN.stop :]],
+        -1,
     )
 
 
@@ -108,22 +98,19 @@ def see_sums(memory: Tensor, sums: Tensor, sizes: Tensor, steps: Tensor) -> Tens
         sizes: ``[T]``, elements of each tensor, at least 1.
         steps: ``[..., T]``, steps before this one.
     """
-    first_weight, second_weight = memory[..., WEIGHTS].clamp(min=_SMALLEST).unbind(-1)
-    ones = torch.ones_like(first_weight)
-    divisors = torch.stack([ones, first_weight.square(), second_weight, ones], -1)
-    logs = log_rms(sums[..., :4] / divisors, sizes.unsqueeze(-1))
-    gradient, moment, _, _, product = sums.unbind(-1)
-    cosine = product / (gradient.sqrt() * moment.sqrt() + _SMALLEST)
+    logs = log_rms(sums[..., :4], sizes.unsqueeze(-1))
+    lengths = sums[..., :2].sqrt()
+    cosine = sums[..., 4:] / (lengths[..., :1] * lengths[..., 1:] + _SMALLEST)
     cosine = torch.nan_to_num(cosine, nan=0.0).clamp(-1, 1)
     usual = memory[..., LOG_USUAL_GRADIENT]
     weight = 1 / (1 + _GRADIENT_SHARE * steps.unsqueeze(-1))
     return torch.cat(
         [
-            memory[..., : LOGS.start],
+            memory[..., : COSINE.start],
+            cosine,
             logs,
             memory[..., LOG_FIRST_PARAMETER],
-            cosine.unsqueeze(-1),
-            usual + weight * (logs[..., :1] - usual),
+            torch.lerp(usual, logs[..., :1], weight),
         ],
         -1,
     )

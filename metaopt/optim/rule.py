@@ -26,7 +26,7 @@ from torch import Tensor
 
 from metaopt.optim import controller
 from metaopt.optim import memory as columns
-from metaopt.optim.features import IS_MATRIX, features, fraction_done
+from metaopt.optim.features import Clock, Shapes, features, read_clock
 
 BETAS: Final = (0.9, 0.999)
 EPS: Final = 1e-10
@@ -38,8 +38,6 @@ _WARM_UP_STEPS: Final = (1.0, 200.0)
 _WARM_UP_UNKNOWN: Final = 20.0  # steps, if the total is unknown
 _LOWEST_DECAY: Final = 0.01  # of the linear decay, also for what goes on past the total
 _SLOW_DECAY: Final = 500.0  # steps after which an unknown total begins to tell
-# How far the controller may go: the widest shifts of log learning rate, logit β1, log (1 - β2).
-_WIDEST: Final = (4.0, 2.5, 3.0)
 _WIDEST_SHRINK: Final = 0.1  # of the relative learning rate
 _LARGEST_GRADIENT: Final = 1e18  # its square is a float32
 
@@ -79,7 +77,6 @@ class Options(NamedTuple):
         beta1: Around which the controller moves.
         beta2: Around which the controller moves.
         eps: Beside the root of the second moment.
-        total_steps: NaN where unknown.
     """
 
     lr: Tensor
@@ -87,7 +84,6 @@ class Options(NamedTuple):
     beta1: Tensor
     beta2: Tensor
     eps: Tensor
-    total_steps: Tensor
 
 
 class RuleState(NamedTuple):
@@ -100,34 +96,27 @@ class RuleState(NamedTuple):
     exp_avg_sq: list[Tensor]
 
 
-def schedule(steps: Tensor, total_steps: Tensor) -> Tensor:
+def schedule(clock: Clock) -> Tensor:
     """The prior of the learning rate over time, within 0 and 1.
 
     Warm-up, then linear decay to (nearly) zero; where the total is unknown, decay with the root of
     the steps. Past the total, it stays where it ended.
     """
-    fraction = fraction_done(steps, total_steps)
-    known = ~fraction.isnan()
-    total = torch.nan_to_num(total_steps, nan=1.0)
-    warm_up = torch.where(
-        known, (_WARM_UP * total).clamp(*_WARM_UP_STEPS), torch.full_like(total, _WARM_UP_UNKNOWN)
-    )
-    decay = torch.where(
-        known,
-        (1 - fraction).clamp(min=_LOWEST_DECAY),
-        (1 + steps / _SLOW_DECAY).rsqrt(),
-    )
-    return ((steps + 1) / warm_up).clamp(max=1.0) * decay
+    known = clock.known > 0
+    warm_up = (_WARM_UP * clock.total).clamp(*_WARM_UP_STEPS)
+    warm_up = torch.where(known, warm_up, _WARM_UP_UNKNOWN)
+    linear = (1 - clock.fraction).clamp(min=_LOWEST_DECAY)
+    decay = torch.where(known, linear, (1 + clock.steps / _SLOW_DECAY).rsqrt())
+    return ((clock.steps + 1) / warm_up).clamp(max=1.0) * decay
 
 
 def decide(
     theta: Mapping[str, Tensor],
     memory: Tensor,
     hidden: Tensor,
-    steps: Tensor,
+    clock: Clock,
     loss: Tensor,
-    shapes: Tensor,
-    total_steps: Tensor,
+    shapes: Shapes,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Let the controller see the loss and the statistics of the step before.
 
@@ -135,16 +124,15 @@ def decide(
         theta: The controller's.
         memory: ``[..., T, N_COLUMNS]``.
         hidden: ``[..., T, 2H]``.
-        steps: ``[..., T]``.
+        clock: From ``read_clock``.
         loss: ``[...]``; NaN where unknown.
-        shapes: ``[T, N_SHAPE_FEATURES]``.
-        total_steps: As in ``Options``.
+        shapes: From ``shape_features``.
 
     Returns:
         Actions ``[..., T, A]``, memory, hidden.
     """
-    memory = columns.see_loss(memory, loss)
-    seen = features(memory, steps, total_steps, shapes)
+    memory = columns.see_loss(memory, loss, shapes.loss_shares)
+    seen = features(memory, clock, shapes)
     actions, hidden = controller.step(theta, hidden, seen)
     return actions, memory, hidden
 
@@ -152,8 +140,8 @@ def decide(
 def plan(
     actions: Tensor,
     memory: Tensor,
-    steps: Tensor,
-    shapes: Tensor,
+    clock: Clock,
+    shapes: Shapes,
     options: Options,
     *,
     tied: bool = False,
@@ -163,8 +151,8 @@ def plan(
     Args:
         actions: ``[..., T, A]``.
         memory: ``[..., T, N_COLUMNS]``.
-        steps: ``[..., T]``.
-        shapes: ``[T, N_SHAPE_FEATURES]``.
+        clock: From ``read_clock``.
+        shapes: From ``shape_features``.
         options: The user's.
         tied: One decision for all tensors, around a learning rate that the user knows.
 
@@ -173,22 +161,19 @@ def plan(
     """
     if tied:
         actions = actions.mean(-2, keepdim=True).expand_as(actions)
-    rate_shift, beta1_shift, beta2_shift = (
-        widest * torch.tanh(action / widest)
-        for widest, action in zip(_WIDEST, actions[..., :3].unbind(-1), strict=True)
-    )
-    relative = options.lr * schedule(steps, options.total_steps) * rate_shift.exp()
-    is_matrix = shapes[:, IS_MATRIX]
+    shifts = shapes.widest * torch.tanh(actions[..., :3] / shapes.widest)
+    rate_shift, beta1_shift, beta2_shift = shifts.unbind(-1)
+    relative = options.lr * schedule(clock) * rate_shift.exp()
     if tied:
         rate = relative
         shrink = torch.zeros_like(rate)
     else:
         relative = RELATIVE_RATE * relative
         log_rms = memory[..., columns.LOG_PARAMETER].squeeze(-1)
-        rms = torch.where(is_matrix > 0, log_rms.exp().clamp(*_RMS_RANGE), _PLAIN_RMS)
+        rms = torch.where(shapes.is_matrix > 0, log_rms.exp().clamp(*_RMS_RANGE), _PLAIN_RMS)
         rate = relative * rms
         moving = memory[..., columns.LOG_GRADIENT].squeeze(-1) > columns.NOTHING + 1
-        shrink = _WIDEST_SHRINK * torch.tanh(actions[..., 3].relu()) * is_matrix * moving
+        shrink = _WIDEST_SHRINK * torch.tanh(actions[..., 3].relu()) * shapes.is_matrix * moving
     beta1 = torch.sigmoid(torch.logit(options.beta1) + beta1_shift)
     beta2 = 1 - (1 - options.beta2) * beta2_shift.exp()
     betas = torch.stack([beta1, beta2.clamp(min=0.0)], -1)
@@ -241,7 +226,7 @@ def update(
     state: RuleState,
     loss: Tensor | None = None,
     *,
-    shapes: Tensor,
+    shapes: Shapes,
     total_steps: float | Tensor | None = None,
     lr: float | Tensor = 1.0,
     weight_decay: float | Tensor = 0.0,
@@ -273,20 +258,15 @@ def update(
 
     def per_tensor(value: float | Tensor | None) -> Tensor:
         filled = torch.nan if value is None else value
-        return torch.as_tensor(filled, dtype=torch.float32, device=shapes.device).unsqueeze(-1)
+        return torch.as_tensor(filled, dtype=torch.float32, device=shapes.sizes.device).unsqueeze(
+            -1
+        )
 
-    options = Options(*map(per_tensor, (lr, weight_decay, *betas, eps, total_steps)))
-    known_loss = per_tensor(loss).squeeze(-1)
-    actions, memory, hidden = decide(
-        theta,
-        state.memory,
-        state.hidden,
-        state.steps,
-        known_loss.expand(state.steps.shape[:-1]),
-        shapes,
-        options.total_steps,
-    )
-    coefficients, memory = plan(actions, memory, state.steps, shapes, options, tied=tied)
+    options = Options(*map(per_tensor, (lr, weight_decay, *betas, eps)))
+    clock = read_clock(state.steps, per_tensor(total_steps))
+    known_loss = per_tensor(loss).squeeze(-1).expand(state.steps.shape[:-1])
+    actions, memory, hidden = decide(theta, state.memory, state.hidden, clock, known_loss, shapes)
+    coefficients, memory = plan(actions, memory, clock, shapes, options, tied=tied)
     factors = coefficients.factors()
     new_params, first, second, sums = [], [], [], []
     for index, (p, g, m, v) in enumerate(
@@ -299,7 +279,7 @@ def update(
         first.append(m)
         second.append(v)
         sums.append(_sums(p, g, m, v, n_batch))
-    memory = columns.see_sums(memory, torch.stack(sums, -2), _sizes(params, n_batch), state.steps)
+    memory = columns.see_sums(memory, torch.stack(sums, -2), shapes.sizes, state.steps)
     return new_params, RuleState(state.steps + 1, memory, hidden, first, second), coefficients
 
 
