@@ -184,6 +184,30 @@ def test_a_tensor_without_gradient_signal_does_not_move() -> None:
         torch.testing.assert_close(new, params, rtol=0, atol=0)
 
 
+def test_before_the_first_step_only_the_parameters_are_known() -> None:
+    params = some_params()
+    empty = rule.init_state(params).memory
+    sizes = torch.stack([p.square().mean().sqrt().log() for p in params])
+    for column in (memory.LOG_PARAMETER, memory.LOG_FIRST_PARAMETER):
+        torch.testing.assert_close(empty[:, column].squeeze(-1), sizes)
+    assert torch.all(empty[:, memory.LOG_GRADIENT] == memory.NOTHING)
+    assert torch.all(empty[:, memory.COSINE] == 0)
+    assert torch.all(empty[:, memory.WEIGHTS] == 0)
+
+
+def test_statistics_are_those_of_the_tensors_after_a_step() -> None:
+    params = some_params()
+    new, state, _ = trained(some_theta(), params, n_steps=1)
+    for row, before, after, m, v in zip(
+        state.memory, params, new, state.exp_avg, state.exp_avg_sq, strict=True
+    ):
+        g = 2 * (before - 1)
+        logs = [x.square().mean().sqrt().log() for x in (g, m, v.sqrt(), after, before, g)]
+        torch.testing.assert_close(row[memory.LOGS], torch.stack(logs))
+        cosine = (g * m).sum() / (g.norm() * m.norm())
+        torch.testing.assert_close(row[memory.COSINE].squeeze(), cosine)
+
+
 def test_an_unknown_loss_leaves_the_memory_of_losses_as_it_was() -> None:
     _, state, _ = trained(untrained(), some_params())
     shares = shape_features(SHAPES).loss_shares

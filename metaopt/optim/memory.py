@@ -57,9 +57,7 @@ def empty(parameter_sums: Tensor, sizes: Tensor) -> Tensor:
     log = log_rms(parameter_sums, sizes).unsqueeze(-1)
     zeros = torch.zeros_like(log)
     nothing = torch.full_like(log, NOTHING)
-    return torch.cat(
-        [zeros.expand(*log.shape[:-1], 9), *[nothing] * 3, log, log, zeros, zeros], -1
-    )
+    return torch.cat([*[zeros] * LOGS.start, *[nothing] * 3, log, log, zeros], -1)
 
 
 def log_rms(sums: Tensor, sizes: Tensor) -> Tensor:

@@ -208,7 +208,7 @@ def init_state(
         hidden_size: H of θ.
         n_batch: How many leading dimensions of the parameters are batch dimensions.
     """
-    sums = torch.stack([_sums(p, p, p, p, n_batch)[..., 0] for p in params], -1)
+    sums = torch.stack([sums_of(p, p, p, p, n_batch)[..., 0] for p in params], -1)
     memory = columns.empty(sums, _sizes(params, n_batch))
     return RuleState(
         steps=torch.zeros_like(sums),
@@ -278,7 +278,7 @@ def update(
         new_params.append(p)
         first.append(m)
         second.append(v)
-        sums.append(_sums(p, g, m, v, n_batch))
+        sums.append(sums_of(p, g, m, v, n_batch))
     memory = columns.see_sums(memory, torch.stack(sums, -2), shapes.sizes, state.steps)
     return new_params, RuleState(state.steps + 1, memory, hidden, first, second), coefficients
 
@@ -317,7 +317,8 @@ def apply(
     return parameter, gradient, moment, square
 
 
-def _sums(p: Tensor, g: Tensor, m: Tensor, v: Tensor, n_batch: int) -> Tensor:
+def sums_of(p: Tensor, g: Tensor, m: Tensor, v: Tensor, n_batch: int = 0) -> Tensor:
+    """The sums of memory.py over the elements of one tensor, ``[..., N_SUMS]``."""
     if p.ndim == n_batch:
         return torch.stack([g * g, m * m, v, p * p, g * m], -1)
     p, g, m, v = (x.flatten(n_batch) for x in (p, g, m, v))
