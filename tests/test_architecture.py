@@ -34,6 +34,7 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
             "frames",
             "history",
             "journal",
+            "metrics",
             "segments",
             "snapshot",
             "store",

@@ -167,6 +167,28 @@ def test_enough_tasks_of_the_asked_metric_leave_those_of_others_out() -> None:
     assert len(few.prior.tasks) == len(mixed)
 
 
+def test_of_a_task_that_was_judged_by_several_metrics_only_one_counts() -> None:
+    histories = own(12, estimator="my.Model")
+    also = [replace(h, info=replace(h.info, metric="log_loss")) for h in histories[:11]]
+    both = [*also, *histories]
+
+    def metrics(asked: str | None) -> set[str]:
+        source = known(Knowledge(histories=both, metric=asked), "my.Model")
+        assert len({task.id for task in source.prior.tasks}) == len(source.prior.tasks)
+        return {task.metric for task in source.prior.tasks}
+
+    assert metrics("neg_log_loss") == {"log_loss"}
+    assert metrics("accuracy") == metrics(None) == metrics("profit") == {"accuracy"}
+
+
+def test_studies_that_do_not_say_their_metric_are_never_of_another() -> None:
+    unsaid = own(3, estimator="my.Model", metric="objective")
+    renamed = [replace(h, info=replace(h.info, task=f"u{i}")) for i, h in enumerate(unsaid)]
+    histories = [*own(12, estimator="my.Model"), *renamed]
+    source = known(Knowledge(histories=histories, metric="accuracy"), "my.Model")
+    assert len(source.prior.tasks) == 15
+
+
 def test_the_size_of_the_data_gives_values_their_meaning() -> None:
     X = np.random.default_rng(0).normal(size=(200, 25))
     task = describe(X, (X[:, 0] > 0).astype(int))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from warmstart.regret import EPSILON, from_log_regret, log_regret, regret
+from warmstart.regret import EPSILON, from_log_regret, log_regret, regret, robust_regret
 
 losses = hnp.arrays(float, st.integers(2, 20), elements=st.floats(-1e6, 1e6))
 
@@ -51,3 +51,21 @@ def test_the_models_scale_is_undone_by_its_inverse(regrets: np.ndarray) -> None:
 def test_what_a_model_takes_for_better_than_the_best_has_regret_0() -> None:
     assert from_log_regret(np.array([-20.0, np.log(EPSILON)])) == pytest.approx([0.0, 0.0])
     assert log_regret(np.array([-0.5, 0.0])) == pytest.approx([np.log(EPSILON)] * 2)
+
+
+def test_the_smallest_and_the_largest_floats_still_differ() -> None:
+    assert regret(np.array([5e-324, 0.0])).tolist() == [1.0, 0.0]
+    assert regret(np.array([-1.7e308, 0.0, 1.7e308])).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_a_diverged_model_does_not_make_all_others_alike() -> None:
+    losses = np.array([0.3, 0.4, 0.5, 1e9, np.nan])
+    assert np.ptp(regret(losses)[:3]) < 1e-9
+    capped = robust_regret(losses)
+    assert np.all(np.diff(capped[:4]) > 0.04)
+    assert capped[3:].tolist() == [1.0, 1.0]
+
+
+def test_without_far_off_losses_nothing_is_capped() -> None:
+    losses = np.array([0.3, 0.4, 0.5, 0.9])
+    np.testing.assert_array_equal(robust_regret(losses), regret(losses))

@@ -25,7 +25,12 @@ from metaopt.benchmarks.refinement import neighbours, surrogate_training_histori
 from metaopt.benchmarks.sources import RecordedSource, digest_of_history
 from metaopt.benchmarks.surrogates import SurrogateTask
 from metaopt.training import train_artifact
-from metaopt.training.selection import in_own_order, named_canonically, one_for_each_task
+from metaopt.training.selection import (
+    by_metric,
+    in_own_order,
+    named_canonically,
+    one_for_each_task,
+)
 from warmstart.artifact import read_artifact
 from warmstart.errors import ArtifactError, HistoryError
 from warmstart.history import History, TaskInfo, Trial
@@ -164,15 +169,29 @@ def test_the_order_of_trials_says_nothing_of_their_losses():
 # Which histories
 
 
-def test_a_task_is_learned_from_by_the_metric_that_most_tasks_have():
+def test_a_task_that_was_judged_by_several_metrics_is_learned_by_each():
     histories = [history(task, metric="roc_auc", n=40) for task in "ab"]
     histories += [history(task, metric="accuracy") for task in "bcd"]
     report = meta_train(histories)
-    metrics = {task.id: task.metric for task in report.priors["bowl"].tasks}
-    assert metrics == {"a": "roc_auc", "b": "accuracy", "c": "accuracy", "d": "accuracy"}
-    (left_out,) = report.left_out
-    assert (left_out.key.task, left_out.key.metric) == ("b", "roc_auc")
-    assert "accuracy" in left_out.reason
+    metrics = sorted((task.id, task.metric) for task in report.priors["bowl"].tasks)
+    expected = [("a", "roc_auc"), ("b", "accuracy"), ("b", "roc_auc")]
+    assert metrics == [*expected, ("c", "accuracy"), ("d", "accuracy")]
+    assert not report.left_out
+    assert report.card["estimators"]["bowl"]["n_tasks"] == 4
+    assert report.card["estimators"]["bowl"]["n_trials"] == 40 + 40 + 2 * SMALLEST
+
+
+def test_what_else_was_measured_makes_a_history_of_its_own():
+    trials = [
+        Trial({"x": x / 9}, x / 9, measures={"roc_auc": x / 9, "seconds": 1.0}) for x in range(10)
+    ]
+    unmeasured = Trial({"x": 0.5}, 0.1)
+    info = TaskInfo("bowl", "t", "neg_log_loss", "own")
+    of_loss, of_auc = by_metric([History.from_trials(info, [*trials, unmeasured])])
+    assert (of_loss.info.metric, len(of_loss)) == ("log_loss", 11)
+    assert (of_auc.info.metric, len(of_auc)) == ("roc_auc", 10)
+    np.testing.assert_array_equal(of_auc.losses, -of_loss.losses[:10])
+    of_auc.check()
 
 
 def test_of_two_histories_of_one_task_the_longer_is_taken():

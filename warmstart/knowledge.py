@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from warmstart.inference import infer_estimator
 from warmstart.learning import extend_prior, learn_prior
 from warmstart.lookalike import LookAlike, look_alike
 from warmstart.matching import Matcher
+from warmstart.metrics import UNSAID, metric_name
 from warmstart.prior import Prior, SourceTask
 from warmstart.prior_file import estimators_in, unpack_prior
 from warmstart.space import Parameter
@@ -77,7 +79,7 @@ class Knowledge:
         artifact: An artifact or the path of one; ``None`` for the shipped one.
         histories: The user's own: a store, a path to one, or histories.
         task: Of the new task's data.
-        metric: What the new task is judged by, such as ``"accuracy"``.
+        metric: What the new task is judged by, such as ``"accuracy"`` or ``"neg_log_loss"``.
         exclude: Training tasks not to draw on: by id, by name, by data set or by family, or
             ``"similar"``.
 
@@ -180,7 +182,7 @@ class Knowledge:
         known = next((e for e in ESTIMATORS if e.name == name), None)
         estimator = known or uncatalogued(name, prior.space)
         similar = self._similar(prior)
-        excluded = self._excluded(prior, [task for task, _ in similar])
+        excluded = self._excluded(prior, similar)
         other_metric = self._of_other_metrics(prior)
         is_own = np.arange(len(prior.tasks)) >= n_shipped
         left_out = sorted({*excluded, *other_metric})
@@ -193,35 +195,50 @@ class Knowledge:
             prior=kept,
             task_weights=_shared(weights, np.delete(is_own, left_out)),
             matcher=Matcher(estimator, space=kept.space, size=_size(self._task)),
-            similar=similar,
-            excluded=tuple(prior.tasks[t] for t in excluded),
+            similar=tuple(found for t, found in similar.items() if t not in other_metric),
+            excluded=tuple(prior.tasks[t] for t in excluded if t not in other_metric),
         )
 
-    def _similar(self, prior: Prior) -> tuple[tuple[SourceTask, LookAlike], ...]:
+    def _similar(self, prior: Prior) -> dict[int, tuple[SourceTask, LookAlike]]:
         if self._task is None:
-            return ()
-        found = []
-        for task in prior.tasks:
+            return {}
+        found = {}
+        for t, task in enumerate(prior.tasks):
             alike = task.descriptor and look_alike(self._task, task.descriptor)
             if alike:
-                found.append((task, alike))
-        return tuple(found)
+                found[t] = task, alike
+        return found
 
-    def _excluded(self, prior: Prior, similar: Sequence[SourceTask]) -> list[int]:
+    def _excluded(
+        self, prior: Prior, similar: Mapping[int, tuple[SourceTask, LookAlike]]
+    ) -> list[int]:
         named = {t for t, task in enumerate(prior.tasks) if _names(task) & self._exclude}
         if SIMILAR in self._exclude:
-            families = {task.family for task in similar} - {""}
+            families = {task.family for task, _ in similar.values()} - {""}
             named |= {
-                t
-                for t, task in enumerate(prior.tasks)
-                if task in similar or task.family in families
+                t for t, task in enumerate(prior.tasks) if t in similar or task.family in families
             }
         return sorted(named)
 
     def _of_other_metrics(self, prior: Prior) -> list[int]:
-        other = [t for t, task in enumerate(prior.tasks) if task.metric != self._metric]
-        enough = len(prior.tasks) - len(other) >= _FEWEST_OF_METRIC
-        return other if self._metric and enough else []
+        """Tasks judged by another metric, where there are enough of the asked one.
+
+        No task counts twice: of one that was judged by several metrics, the asked one stays, or
+        the one that most tasks were judged by.
+        """
+        metrics = [metric_name(task.metric) for task in prior.tasks]
+        known = Counter(metric for metric in metrics if metric != UNSAID)
+        asked = metric_name(self._metric or "")
+        is_asked = asked in known
+        if not is_asked and known:
+            asked = known.most_common(1)[0][0]
+        if is_asked and known[asked] >= _FEWEST_OF_METRIC:
+            return [t for t, metric in enumerate(metrics) if metric not in (asked, UNSAID)]
+        judged = [(task.source, task.id) for task in prior.tasks]
+        kept: dict[tuple[str, str], int] = {}
+        for t in sorted(range(len(metrics)), key=lambda t: (metrics[t] != asked, t)):
+            kept.setdefault(judged[t], t)
+        return sorted(set(range(len(metrics))) - set(kept.values()))
 
     def _check_exclude(self) -> None:
         if SIMILAR in self._exclude and self._task is None:

@@ -9,6 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 EPSILON = 0.05
+# Losses are capped at so many times the distance from the best to the median: a few diverged
+# models, or a log loss of thirty, would make all others look alike.
+_CAP = 10.0
+_HUGE = 1e300
 
 
 def regret(losses: np.ndarray) -> np.ndarray:
@@ -23,9 +27,24 @@ def regret(losses: np.ndarray) -> np.ndarray:
     best, worst = finished.min(), finished.max()
     if worst <= best:
         return np.where(np.isfinite(losses), 0.0, 1.0)
-    # Halves, because the difference of two losses may be larger than a float can be.
-    scaled = np.minimum((losses / 2 - best / 2) / (worst / 2 - best / 2), 1.0)
+    # The difference of two huge losses may be larger than a float can be, but not of their halves.
+    unit = 0.5 if max(abs(best), abs(worst)) > _HUGE else 1.0
+    scaled = np.minimum((losses * unit - best * unit) / (worst * unit - best * unit), 1.0)
     return np.where(np.isfinite(losses), scaled, 1.0)
+
+
+def robust_regret(losses: np.ndarray) -> np.ndarray:
+    """As ``regret``, where losses far beyond the median count as much as the worst.
+
+    Raises:
+        ValueError: If no trial finished.
+    """
+    finished = losses[np.isfinite(losses)]
+    if len(finished):
+        best, median = finished.min(), np.median(finished)
+        if median > best:
+            losses = np.minimum(losses, best + _CAP * (median - best))
+    return regret(losses)
 
 
 def log_regret(regrets: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ from warmstart.errors import (
 )
 from warmstart.history import History, HistoryKey, TaskInfo
 from warmstart.inference import infer_estimator
+from warmstart.metrics import UNSAID
 from warmstart.provenance import META_LEARNER, read_provenance
 from warmstart.space import Categorical, Float, Parameter, SearchSpace, Value, same_choice
 from warmstart.trial import State, Trial
@@ -42,9 +43,6 @@ SOURCE: Final = "optuna"
 
 #: A study's user attribute that names its task, where that is not the study's own name.
 TASK_ATTRIBUTE: Final = "warmstart:task"
-
-#: What the loss is said to be made of, where the user doesn't say.
-METRIC: Final = "objective"
 
 _STATES: Final[Mapping[TrialState, State]] = {
     TrialState.COMPLETE: "complete",
@@ -219,7 +217,7 @@ class StudyTask:
         return TaskInfo(
             estimator=estimator,
             task=task_id(study),
-            metric=self.metric or (METRIC if recorded is None else recorded.metric),
+            metric=self.metric or (UNSAID if recorded is None else recorded.metric),
             source=SOURCE,
             name=self.name or ("" if self.task is None else self.task.name),
             dataset=dataset,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -53,16 +53,17 @@ def make_card(
     tasks = [task for prior in priors.values() for task in prior.tasks]
     estimators = {}
     for name, prior in priors.items():
-        read = [history.task for history in usable[name]]
+        read = _distinct(history.task for history in usable[name])
+        learned = _distinct(prior.tasks)
         estimators[name] = {
-            "n_tasks": len(prior.tasks),
+            "n_tasks": len(learned),
             "n_tasks_read": len(read),
-            "n_families": len({task.family for task in prior.tasks}),
+            "n_families": len({task.family for task in learned}),
             "n_trials": sum(task.n_trials for task in read),
-            "n_tasks_with_descriptor": sum(task.descriptor is not None for task in prior.tasks),
-            "n_tasks_by_source": _counts(prior.tasks, "source"),
+            "n_tasks_with_descriptor": sum(task.descriptor is not None for task in learned),
+            "n_tasks_by_source": _counts(learned, "source"),
             "n_tasks_by_metric": _counts(prior.tasks, "metric"),
-            "n_tasks_by_licence": _counts(prior.tasks, "licence"),
+            "n_tasks_by_licence": _counts(learned, "licence"),
             "descriptors_used": bool(prior.bandwidth),
             "benchmark_only": is_benchmark_only(name),
         }
@@ -95,6 +96,12 @@ def _limits(priors: Mapping[str, Prior]) -> list[str]:
         for name in sorted(priors)
         if is_benchmark_only(name)
     ]
+
+
+def _distinct(tasks: Iterable[SourceTask]) -> list[SourceTask]:
+    """Each task once, whatever it was judged by; the metric by which it has most trials."""
+    longest = sorted(tasks, key=lambda task: -task.n_trials)
+    return list({(task.source, task.id): task for task in reversed(longest)}.values())
 
 
 def _counts(tasks: Sequence[SourceTask], field: str) -> dict[str, int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -23,6 +22,7 @@ from warmstart.catalogue import resolve_estimator
 from warmstart.errors import HistoryError, UnknownEstimatorError
 from warmstart.history import History, HistoryKey
 from warmstart.learning import AlignedHistory
+from warmstart.metrics import HIGHER_IS_BETTER, metric_name
 from warmstart.store import HistoryStore
 
 Histories: TypeAlias = HistoryStore | str | os.PathLike[str] | Iterable[History]
@@ -100,11 +100,32 @@ def without(histories: Sequence[History], exclude: Collection[str]) -> list[Hist
     return [h for h, of_history in zip(histories, names, strict=True) if not of_history & asked]
 
 
-def one_for_each_task(histories: Sequence[History]) -> tuple[list[History], list[LeftOut]]:
-    """Of one estimator's histories, the sound one of each source and task.
+def by_metric(histories: Iterable[History]) -> list[History]:
+    """The histories, and one more for each other metric that the same trials were judged by.
 
-    Where a task was judged by several metrics, the one that most tasks have is taken; where there
-    are several histories of it, the longest.
+    Metrics are those of ``warmstart.metrics``; trials in which one was not measured are left out
+    of its history.
+    """
+    told_apart = []
+    for history in histories:
+        metric = metric_name(history.info.metric)
+        told_apart.append(replace(history, info=replace(history.info, metric=metric)))
+        for measure, values in history.measures.items():
+            if measure == metric or measure not in HIGHER_IS_BETTER:
+                continue
+            measured = history.subset(np.isfinite(values) & (history.states == "complete"))
+            sign = -1.0 if HIGHER_IS_BETTER[measure] else 1.0
+            info = replace(history.info, metric=measure)
+            losses = sign * measured.measures[measure]
+            told_apart.append(replace(measured, info=info, losses=losses))
+    return told_apart
+
+
+def one_for_each_task(histories: Sequence[History]) -> tuple[list[History], list[LeftOut]]:
+    """Of one estimator's histories, the sound one of each source, task and metric.
+
+    Where there are several, as of studies that call one metric by two names, the longest is
+    taken.
 
     Returns:
         The histories, sorted by their keys and each in an order that its trials alone decide;
@@ -118,19 +139,16 @@ def one_for_each_task(histories: Sequence[History]) -> tuple[list[History], list
             left_out.append(LeftOut(history.info.key, reason))
         else:
             sound.append(in_own_order(history))
-    n_tasks = Counter(history.info.metric for history in sound)
 
-    def last_resort(history: History) -> tuple[int, str, int, str]:
-        metric = history.info.metric
-        return -n_tasks[metric], metric, -len(history), _digest(str(history.trials())).hex()
+    def last_resort(history: History) -> tuple[int, str]:
+        return -len(history), _digest(str(history.trials())).hex()
 
-    chosen: dict[tuple[str, str], History] = {}
+    chosen: dict[HistoryKey, History] = {}
     for history in sorted(sound, key=last_resort):
-        info = history.info
-        kept = chosen.setdefault((info.source, info.task), history)
+        kept = chosen.setdefault(history.info.key, history)
         if kept is not history:
-            reason = f"the history of this task by {kept.info.metric} was taken"
-            left_out.append(LeftOut(info.key, reason))
+            reason = f"another history of this task by {kept.info.metric} is longer, or as long"
+            left_out.append(LeftOut(history.info.key, reason))
     return sorted(chosen.values(), key=attrgetter("info.key")), left_out
 
 

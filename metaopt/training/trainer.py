@@ -16,6 +16,7 @@ from metaopt.training.progress import Report, progress_shown
 from metaopt.training.selection import (
     Histories,
     LeftOut,
+    by_metric,
     canonical_name,
     named_canonically,
     one_for_each_task,
@@ -33,7 +34,7 @@ from warmstart.space import SearchSpace
 from warmstart.threads import one_thread
 
 #: What ``learn_prior`` is called with; the card says it.
-SETTINGS: Final = {"n_inducing": 400, "most_trials": 2000, "most_tasks": 128}
+SETTINGS: Final = {"n_inducing": 400, "most_trials": 2000, "most_tasks": 512}
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def meta_train(
 ) -> TrainingReport:
     """Learn from histories, and write an artifact that ``WarmStartSampler(artifact=…)`` reads.
 
-    Each estimator is learned on its own, from one history for each source and task: where a task
-    was judged by several metrics, by the one that most of the estimator's histories have. The
+    Each estimator is learned on its own, from one history for each source, task and metric; a
+    metric is also one of the measures of the trials that ``warmstart.metrics`` names. The
     same histories with the same seed make the same bytes on the same kind of processor, in
     whatever order they are given. What is broken, or says nothing, is left out and reported.
 
@@ -117,7 +118,7 @@ def meta_train(
     priors: dict[str, Prior] = {}
     with progress_shown(progress) as report, one_thread():
         for name in sorted(groups):
-            chosen, others = one_for_each_task(groups[name])
+            chosen, others = one_for_each_task(by_metric(groups[name]))
             left_out += others
             space, aligned, others = _aligned(name, chosen)
             left_out += others
