@@ -227,18 +227,20 @@ def _plot(report: DemoReport) -> None:
     axes = figure.add_subplot()
     trials = np.arange(1, options.n_trials + 1)
     for name, colour in zip(SAMPLERS, ("black", "tab:orange"), strict=True):
-        best = report.best[name]
-        axes.plot(trials, best.mean(axis=0), color=colour, marker=".", label=name)
+        error = 1.0 - report.best[name]
+        axes.plot(trials, error.mean(axis=0), color=colour, marker=".", label=name)
         axes.fill_between(
-            trials, best.min(axis=0), best.max(axis=0), color=colour, alpha=0.12, linewidth=0
+            trials, error.min(axis=0), error.max(axis=0), color=colour, alpha=0.12, linewidth=0
         )
+    # Errors span from near chance to a per cent; only a logarithm shows both ends.
+    axes.set_yscale("log", nonpositive="clip")
     axes.set(
         xlabel="trials",
-        ylabel="best accuracy so far",
+        ylabel="lowest error so far (1 − accuracy)",
         title=f"{ESTIMATOR} on {options.dataset}: mean and range of {options.n_seeds} seeds",
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right")
     options.directory.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.plot, dpi=120)
