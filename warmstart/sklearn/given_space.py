@@ -106,6 +106,12 @@ def _of_scipy(name: str, distribution: Any) -> Parameter:
         )
     is_linear = kind.lower() in ("uniform", "randint")
     log = not is_linear and low > 0.0 and (high >= _WIDE * low or is_flat)
-    if hasattr(getattr(distribution, "dist", distribution), "pmf"):
+    if _is_discrete(distribution):
         return Integer(round(low), round(high), log=log)
     return Float(low, high, log=log)
+
+
+def _is_discrete(distribution: Any) -> bool:
+    if hasattr(distribution, "dist"):
+        return hasattr(distribution.dist, "pmf")
+    return any(base.__name__ == "DiscreteDistribution" for base in type(distribution).__mro__)

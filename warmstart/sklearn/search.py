@@ -276,8 +276,7 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
         if y is None or kind is None:
             return None
         try:
-            with np.errstate(all="ignore"):  # whether values can be used, the estimator says
-                return describe(X, y, kind=kind)
+            return describe(X, y, kind=kind)
         except (DescriptorError, TypeError, ValueError):
             return None
 
