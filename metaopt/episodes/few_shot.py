@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ class FewShotClasses:
     """Tasks that tell ``n_ways`` classes apart, drawn anew with random labels.
 
     Attributes:
-        rows: The rows of each class, ``(n_of_class, n_features)``.
+        rows: The rows of each class, ``(n_of_class, n_features)``; best on the device to draw on.
         n_ways: Classes in a task.
         n_shots: Rows of each class in the support set.
         n_queries: Rows of each class in the query set.
@@ -40,14 +41,18 @@ class FewShotClasses:
                 f"expected {self.n_ways} or more of {needed} or more."
             )
 
+    @cached_property
+    def _every(self) -> tuple[Tensor, Tensor]:
+        """All rows, class after class, and the number of each class."""
+        return torch.cat(list(self.rows)), torch.tensor([len(rows) for rows in self.rows])
+
     def sample(
         self, n_tasks: int, generator: torch.Generator, *, progress: float = 1.0
     ) -> Episode:
         """See ``TaskDistribution``."""
         device = generator.device
-        sizes = torch.tensor([len(rows) for rows in self.rows], device=device)
+        every, sizes = (part.to(device) for part in self._every)
         starts = torch.cumsum(sizes, 0) - sizes
-        every = torch.cat([rows.to(device) for rows in self.rows])
 
         def drawn(*shape: int) -> Tensor:
             return torch.rand(*shape, generator=generator, device=device)

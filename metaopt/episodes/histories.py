@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ class HistoryTask:
         name: Of the task.
         family: Of its data set.
         x: ``(n, n_features)`` configurations as features.
-        y: ``(n,)`` losses as normal scores; NaN where a trial failed.
+        y: ``(n,)`` losses on a scale of the task, lower is better; NaN where a trial failed.
         most_support: An episode's support has 0 to so many trials, each number equally likely.
         n_query: Trials to predict, those of the support never among them.
 
@@ -78,7 +78,11 @@ class HistoryTask:
 
 
 def history_tasks(
-    histories: Sequence[History], *, most_support: int = 50, n_query: int = 50
+    histories: Sequence[History],
+    *,
+    scale: Callable[[np.ndarray], np.ndarray] | None = None,
+    most_support: int = 50,
+    n_query: int = 50,
 ) -> list[HistoryTask]:
     """The tasks of histories of one estimator, on one space of features.
 
@@ -87,6 +91,7 @@ def history_tasks(
 
     Args:
         histories: Of one estimator; their parameters may be named and ranged differently.
+        scale: Maps the losses of a task ``(n,)`` to its targets; None: to normal scores.
         most_support: See ``HistoryTask``.
         n_query: See ``HistoryTask``.
 
@@ -103,7 +108,7 @@ def history_tasks(
             name=history.task.id,
             family=history.task.family or history.task.dataset or history.task.id,
             x=torch.from_numpy(encoding.features(history.coordinates)).float(),
-            y=torch.from_numpy(normal_scores(history.losses)).float(),
+            y=torch.from_numpy((scale or normal_scores)(history.losses)).float(),
             most_support=most_support,
             n_query=n_query,
         )

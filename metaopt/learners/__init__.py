@@ -13,7 +13,7 @@ from metaopt.learners.lstm import LSTMLearner
 from metaopt.learners.maml import MAML
 from metaopt.learners.meta_fit import Fit, meta_fit
 from metaopt.learners.meta_sgd import MetaSGD
-from metaopt.learners.network import MLP
+from metaopt.learners.network import MLP, ConvNet, Network
 from metaopt.learners.prototypes import Prototypes
 from metaopt.learners.reptile import Reptile
 from metaopt.learners.ridge import Ridge
@@ -26,6 +26,7 @@ __all__ = [
     "MLP",
     "RL2",
     "BayesianLinear",
+    "ConvNet",
     "DeepKernelGP",
     "Fit",
     "Gaussian",
@@ -33,6 +34,7 @@ __all__ = [
     "Learner",
     "MetaSGD",
     "NeighbourTasks",
+    "Network",
     "NeuralProcess",
     "Predictor",
     "Prototypes",

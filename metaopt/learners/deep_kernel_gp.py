@@ -10,7 +10,7 @@ from torch import Tensor
 from metaopt.episodes.episode import Points
 from metaopt.learners.learner import Learner, Loss, Predictor, Theta
 from metaopt.learners.losses import Gaussian, gaussian_nll
-from metaopt.learners.network import MLP
+from metaopt.learners.network import Network
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class DeepKernelGP(Learner):
     and training maximises the predictive density of the query, not the marginal likelihood.
     """
 
-    network: MLP
+    network: Network
     loss: Loss = gaussian_nll
 
     def initial(self, generator: torch.Generator) -> Theta:

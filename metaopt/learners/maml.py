@@ -11,7 +11,7 @@ from metaopt.episodes.episode import Points
 from metaopt.learners.inner_loop import descend
 from metaopt.learners.learner import Learner, Loss, Predictor, Theta
 from metaopt.learners.losses import squared_error
-from metaopt.learners.network import MLP
+from metaopt.learners.network import Network
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class MAML(Learner):
     Source: Finn et al. 2017, algorithms 1 and 2; first order: section 5.2.
     """
 
-    network: MLP
+    network: Network
     loss: Loss = squared_error
     n_steps: int = 1
     step_size: float = 0.01

@@ -11,7 +11,7 @@ from metaopt.episodes.episode import Points
 from metaopt.learners.inner_loop import descend
 from metaopt.learners.learner import Learner, Loss, Predictor, Theta
 from metaopt.learners.losses import squared_error
-from metaopt.learners.network import MLP
+from metaopt.learners.network import Network
 
 RATE = "rate."
 
@@ -29,7 +29,7 @@ class MetaSGD(Learner):
     Source: Li et al. 2017, algorithm 1. Departure: step sizes start equal, not random.
     """
 
-    network: MLP
+    network: Network
     loss: Loss = squared_error
     n_steps: int = 1
     step_size: float = 0.01

@@ -10,7 +10,7 @@ from torch import Tensor
 from metaopt.episodes.episode import Points
 from metaopt.learners.learner import Learner, Loss, Predictor, Theta
 from metaopt.learners.losses import cross_entropy
-from metaopt.learners.network import MLP
+from metaopt.learners.network import Network
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Prototypes(Learner):
     Source: Snell et al. 2017, equations 1 and 2.
     """
 
-    network: MLP
+    network: Network
     loss: Loss = cross_entropy
 
     def initial(self, generator: torch.Generator) -> Theta:

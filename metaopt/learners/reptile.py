@@ -13,7 +13,7 @@ from metaopt.episodes.episode import Episode, Points
 from metaopt.learners.inner_loop import descend
 from metaopt.learners.learner import Learner, Loss, Predictor, Theta
 from metaopt.learners.losses import squared_error
-from metaopt.learners.network import MLP
+from metaopt.learners.network import Network
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Reptile(Learner):
     is SGD.
     """
 
-    network: MLP
+    network: Network
     loss: Loss = squared_error
     n_steps: int = 32
     step_size: float = 0.02

@@ -10,7 +10,7 @@ from torch import Tensor
 from metaopt.episodes.episode import Points
 from metaopt.learners.learner import Learner, Loss, Predictor, Theta
 from metaopt.learners.losses import cross_entropy
-from metaopt.learners.network import MLP
+from metaopt.learners.network import Network
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Ridge(Learner):
     Source: Bertinetto et al. 2019 (R2D2), equations 4 to 6.
     """
 
-    network: MLP
+    network: Network
     loss: Loss = cross_entropy
 
     def initial(self, generator: torch.Generator) -> Theta:

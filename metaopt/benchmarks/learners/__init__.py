@@ -1,0 +1,1 @@
+"""Meta-learners on the field's own sanity problems, and on recorded histories."""

@@ -1,0 +1,118 @@
+"""The results of all jobs as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+Result = Mapping[str, Any]
+_TRIALS: Final = (1, 3, 5, 10)
+
+
+def report(results: Sequence[Result]) -> str:
+    """Tables of all that was run."""
+    by_part: dict[str, list[Result]] = {}
+    for result in results:
+        by_part.setdefault(result["job"].partition("/")[0], []).append(result)
+    return "\n\n".join(_SECTIONS[part](of_part) for part, of_part in by_part.items())
+
+
+def _name(result: Result) -> str:
+    return str(result["job"]).partition("/")[2]
+
+
+def _sinusoids(results: Sequence[Result]) -> str:
+    lines = ["Sine waves: mean squared error on 600 unseen tasks, ± 95 %; median; diverged tasks"]
+    for result in results:
+        for steps, errors in result["after"].items():
+            after = steps if steps == "closed form" else f"{steps} steps"
+            lines.append(
+                f"  {_name(result):22} after {after:12} {errors['mean']:8.3f} "
+                f"± {errors['half_interval']:.3f}   median {errors['median']:.3f}   "
+                f"diverged {errors['n_diverged']}/{errors['n_tasks']}"
+            )
+    return "\n".join(lines)
+
+
+def _digits(results: Sequence[Result]) -> str:
+    lines = ["Digits never seen in training, 5 ways: accuracy on 600 tasks, ± 95 %"]
+    for result in results:
+        split, shots, learner = _name(result).split("/")
+        of = {learner: result} if "accuracy" in result else result
+        lines += [
+            f"  trained on {split}, {shots}  {name:18} {100 * scores['accuracy']:5.1f} % "
+            f"± {100 * scores['half_interval']:.1f}"
+            for name, scores in of.items()
+            if isinstance(scores, Mapping)
+        ]
+    return "\n".join([lines[0], *sorted(lines[1:])])
+
+
+def _proposer(results: Sequence[Result]) -> str:
+    from metaopt.benchmarks.statistics import averaged_by, bootstrap_interval, paired_p_value
+
+    lines = ["Proposals on tasks of families never seen in training: mean best regret at trial"]
+    by_source: dict[str, dict[str, Any]] = {}
+    for result in results:
+        source = _name(result).partition("/")[0]
+        by_source.setdefault(source, {}).update(result["curves"])
+    for source, curves in by_source.items():
+        families = [curve["family"] for curve in curves.values()]
+        regret = {
+            method: np.array([curve[method] for curve in curves.values()])
+            for method in ("random", "portfolio", "rl2")
+        }
+        lines.append(f"  {source}, {len(curves)} tasks, {len(set(families))} families")
+        for method, of_tasks in regret.items():
+            means = "  ".join(f"{t}: {of_tasks[:, t - 1].mean():.4f}" for t in _TRIALS)
+            lines.append(f"    {method:10} {means}")
+        for rival in ("random", "portfolio"):
+            gain = (regret["rl2"] - regret[rival])[:, _TRIALS[-1] - 1]
+            low, high = bootstrap_interval(families, gain)
+            p = paired_p_value(averaged_by(families, gain))
+            lines.append(
+                f"    rl2 - {rival}, trial {_TRIALS[-1]}: {gain.mean():+.4f} "
+                f"[{float(low):+.4f}, {float(high):+.4f}], p={p:.3g} over families"
+            )
+    return "\n".join(lines)
+
+
+def _histories(results: Sequence[Result]) -> str:
+    lines = ["Histories, inner folds: squared error of normal scores after so many trials seen"]
+    for result in results:
+        errors = "  ".join(
+            f"{budget}: {scores['squared_error']:.3f}"
+            for budget, scores in result["after"].items()
+        )
+        last = list(result["after"].values())[-1]
+        score = f"   -log density at the last: {last['log_score']:.3f}"
+        lines.append(f"  {_name(result):32} {errors}{score if 'log_score' in last else ''}")
+    return "\n".join(lines)
+
+
+def _speed(results: Sequence[Result]) -> str:
+    lines = ["Speed of meta-training"]
+    for result in results:
+        if "speedup" in result:
+            lines.append(
+                f"  two processes: {result['speedup']:.2f} times one "
+                f"({result['n_tasks']} tasks a batch)"
+            )
+        else:
+            lines.append(
+                f"  {result['device']}: {result['tasks_per_second']:.0f} tasks/s, by hand "
+                f"{result['tasks_per_second_by_hand']:.0f}: {result['times_by_hand']:.2f} times "
+                "the time of a batched loop written by hand"
+            )
+    return "\n".join(lines)
+
+
+_SECTIONS: Final = {
+    "sinusoids": _sinusoids,
+    "digits": _digits,
+    "proposer": _proposer,
+    "histories": _histories,
+    "speed": _speed,
+}
