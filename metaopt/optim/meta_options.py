@@ -1,0 +1,113 @@
+"""What a meta-training is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from metaopt.optim.controller import HIDDEN_SIZE
+
+Kind = Literal["optimizer", "schedule"]
+
+
+@dataclass(frozen=True)
+class MetaTrainingOptions:
+    """All that decides the result, apart from the device.
+
+    Attributes:
+        kind: ``"schedule"`` ties the decisions for all tensors together.
+        seed: Of everything.
+        hidden_size: H of θ.
+        sigma: Size of a perturbation of θ.
+        learning_rate: Of θ, in Adam's sense.
+        n_groups: Specifications in one update.
+        n_numbers: What the tasks of one specification hold together, in numbers: more fill a
+            larger device.
+        most_pairs: Of antithetic tasks for one specification.
+        n_uses: Updates in which a specification is used before another is drawn; capturing
+            it costs as much as some hundred steps.
+        horizons: The shortest, the longest at the start and the longest at the end.
+        n_readout: Updates at the start in which only the output layer is trained: the LSTM's
+            random memory is worth something already, and so few numbers are learned fast.
+        n_curriculum: Updates until the longest horizon is at its end.
+        loss_hidden: Share of the tasks in which the optimizer sees no loss.
+        total_hidden: Share of the tasks in which it does not know the horizon.
+        averaging: Share of the old θ in the running mean of θ, at each update.
+        judge_every: Updates between two meta-validations.
+        n_judged: Tasks of each specification there.
+        patience: Meta-validations without a better one before it stops.
+        small: For a machine without an accelerator.
+    """
+
+    kind: Kind = "optimizer"
+    seed: int = 0
+    hidden_size: int = HIDDEN_SIZE
+    sigma: float = 0.05
+    learning_rate: float = 0.01
+    n_groups: int = 6
+    n_numbers: float = 4e7
+    most_pairs: int = 512
+    n_uses: int = 6
+    horizons: tuple[int, int, int] = (40, 200, 2000)
+    n_readout: int = 60
+    n_curriculum: int = 600
+    loss_hidden: float = 0.1
+    total_hidden: float = 0.15
+    averaging: float = 0.95
+    judge_every: int = 50
+    n_judged: int = 16
+    patience: int = 15
+    small: bool = False
+
+    def __post_init__(self) -> None:
+        shortest, start, end = self.horizons
+        if not 4 <= shortest <= start <= end:
+            raise ValueError(f"horizons={self.horizons} given; expected 4 <= a <= b <= c.")
+        for name in ("sigma", "learning_rate", "n_groups", "n_uses", "judge_every"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}={getattr(self, name)} given; expected more than 0.")
+
+    @classmethod
+    def for_gpu(cls, **changes: Any) -> MetaTrainingOptions:
+        """The defaults, changed."""
+        return cls(**changes)
+
+    @classmethod
+    def for_cpu(cls, **changes: Any) -> MetaTrainingOptions:
+        """Fewer, smaller tasks in an update."""
+        return cls(
+            **{
+                "sigma": 0.1,
+                "learning_rate": 0.04,
+                "n_groups": 4,
+                "n_numbers": 4e5,
+                "most_pairs": 24,
+                "n_uses": 1,
+                "n_readout": 10_000,
+                "horizons": (20, 100, 300),
+                "n_curriculum": 150,
+                "judge_every": 25,
+                "n_judged": 8,
+                "small": True,
+                **changes,
+            }
+        )
+
+    @classmethod
+    def quick(cls, **changes: Any) -> MetaTrainingOptions:
+        """Enough to see that it runs."""
+        return cls.for_cpu(
+            **{
+                "n_groups": 2,
+                "n_numbers": 2e4,
+                "most_pairs": 4,
+                "horizons": (8, 8, 16),
+                "judge_every": 2,
+                "n_judged": 2,
+                **changes,
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {**asdict(self), "horizons": list(self.horizons)}

@@ -1,0 +1,245 @@
+"""Tasks that optimizers are meta-trained on, and training them in batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from metaopt.optim import controller
+from metaopt.optim.batched_rules import AdamWCosine, LearnedRule
+from metaopt.optim.features import shape_features
+from metaopt.optim.rule import init_state, update
+from metaopt.optim.tasks import Architecture, TaskBatch, TaskSpec, build_model, make_batch
+from metaopt.optim.tasks.distribution import sample_spec
+from metaopt.optim.unroll import Unroll, run_together
+
+N = 3
+SPECS = {
+    "mlp": TaskSpec(Architecture("mlp", 4, 3, 6, 2, "tanh", "layer"), "teacher", 30, 10, 8),
+    "regression": TaskSpec(Architecture("mlp", 4, 1, 6, 1, norm="batch"), "teacher", 30, 10, 8),
+    "table": TaskSpec(Architecture("mlp", 10, 1, 6, 1), "diabetes", 60, 10, 8),
+    "conv": TaskSpec(Architecture("conv", 64, 3, 2, 2, norm="layer"), "prototypes", 20, 10, 5),
+    "transformer": TaskSpec(Architecture("transformer", 64, 10, 4, 1), "digits", 20, 10, 5),
+    "gru": TaskSpec(Architecture("gru", 64, 10, 4, 2), "digits", 20, 10, 5),
+}
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def batch_of(name: str, seed: int = 0) -> TaskBatch:
+    return make_batch(SPECS[name], N, seeded(seed))
+
+
+def alone(
+    batch: TaskBatch, task: int, inputs: Tensor, labels: Tensor
+) -> tuple[list[Tensor], Tensor]:
+    """The gradient and the loss of one task, computed by an ordinary module."""
+    model = build_model(batch.spec.architecture, device="cpu")
+    for parameter, values in zip(model.parameters(), batch.initial, strict=True):
+        parameter.data.copy_(values[task])
+    outputs = model(inputs[task])
+    loss = (
+        functional.mse_loss(outputs.squeeze(-1), labels[task])
+        if batch.spec.regression
+        else functional.cross_entropy(outputs, labels[task])
+    )
+    return list(torch.autograd.grad(loss, list(model.parameters()))), loss.detach()
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_batch_computes_what_each_model_computes_alone(name: str) -> None:
+    batch = batch_of(name)
+    inputs, labels = batch.minibatch(torch.tensor(1))
+    gradients, losses = batch.gradients(list(batch.initial), inputs, labels)
+    for task in range(N):
+        own_gradients, own_loss = alone(batch, task, inputs, labels)
+        torch.testing.assert_close(losses[task], own_loss, rtol=1e-4, atol=1e-5)
+        for together, own in zip(gradients, own_gradients, strict=True):
+            torch.testing.assert_close(together[task], own, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mlp", "regression", "table", "conv"])
+def test_a_seed_makes_the_same_tasks_and_another_seed_others(name: str) -> None:
+    first, again, other = (batch_of(name, seed).tensors() for seed in (0, 0, 1))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_an_epoch_reads_every_row_once_and_none_that_is_held_out() -> None:
+    spec = TaskSpec(Architecture("mlp", 4, 2, 4, 0), "teacher", 30, 10, 10)
+    batch = make_batch(spec, 2, seeded())
+    for epoch in range(3):
+        read = torch.cat([batch.minibatch(torch.tensor(3 * epoch + i))[0] for i in range(3)], 1)
+        rows = batch.rows.pool[batch.rows.index[:, :30]] * batch.input_scale
+        for task in range(2):
+            assert {*map(tuple, read[task].tolist())} == {*map(tuple, rows[task].tolist())}
+
+
+def test_epochs_have_different_orders() -> None:
+    spec = TaskSpec(Architecture("mlp", 4, 2, 4, 0), "teacher", 30, 10, 10)
+    batch = make_batch(spec, 1, seeded())
+    starts = [batch.minibatch(torch.tensor(3 * epoch))[0] for epoch in range(12)]
+    assert len({tuple(start.flatten().tolist()) for start in starts}) > 4
+
+
+def test_tasks_of_a_batch_differ_in_data_scale_and_initial_weights() -> None:
+    batch = batch_of("mlp")
+    inputs, _ = batch.minibatch(torch.tensor(0))
+    assert not torch.equal(inputs[0], inputs[1])
+    assert len(set(batch.input_scale.flatten().tolist())) == N
+    assert not torch.equal(batch.initial[0][0], batch.initial[0][1])
+
+
+def test_repeated_tasks_are_the_same_tasks_several_times() -> None:
+    batch = batch_of("mlp")
+    twice = batch.repeated(2)
+    losses = twice.validation_losses(list(twice.initial))
+    torch.testing.assert_close(losses[:N], losses[N:])
+    torch.testing.assert_close(losses[:N], batch.validation_losses(list(batch.initial)))
+
+
+def test_specifications_vary_in_all_that_they_can() -> None:
+    specs = [sample_spec(np.random.default_rng(seed)) for seed in range(300)]
+    shapes = [spec.architecture for spec in specs]
+    assert {shape.family for shape in shapes} == {"mlp", "conv", "transformer", "gru"}
+    assert {shape.depth for shape in shapes} >= {0, 1, 2, 3, 4}
+    assert {shape.norm for shape in shapes} == {"none", "layer", "batch"}
+    assert len({shape.activation for shape in shapes}) == 6
+    assert {spec.data for spec in specs} == {
+        "teacher",
+        "prototypes",
+        "digits",
+        "diabetes",
+        "iris",
+    }
+    assert min(shape.width for shape in shapes) < 12 < 150 < max(s.width for s in shapes)
+    assert {spec.regression for spec in specs} == {True, False}
+    assert all(1 <= spec.batch_size <= spec.n_rows for spec in specs)
+
+
+def test_data_sets_of_the_benchmark_are_not_trained_on() -> None:
+    specs = [sample_spec(np.random.default_rng(seed)) for seed in range(300)]
+    assert not {"breast_cancer", "wine"} & {spec.data for spec in specs}
+
+
+def test_a_batch_size_beyond_the_rows_says_what_is_expected() -> None:
+    with pytest.raises(ValueError, match=r"batch_size=9 given; expected 1 to n_rows=8\."):
+        TaskSpec(Architecture("mlp", 4, 2, 4, 0), "teacher", 8, 4, 9)
+
+
+def test_a_model_of_images_says_that_it_needs_images() -> None:
+    with pytest.raises(ValueError, match=r"n_inputs=5 given for 'conv'; expected 64"):
+        Architecture("conv", 5, 2, 4, 1)
+
+
+def learned_rule(batch: TaskBatch, horizon: int, *, tied: bool = False) -> LearnedRule:
+    generator = seeded(3)
+    theta = controller.flatten(controller.init_theta(generator))
+    thetas = theta + 0.3 * torch.randn(N, len(theta), generator=generator)
+    return LearnedRule(
+        batch.shapes,
+        thetas,
+        total_steps=torch.tensor([float(horizon), torch.nan, float(horizon)]),
+        loss_shown=torch.tensor([True, True, False]),
+        lr=torch.tensor([1.0, 0.5, 1.0]),
+        tied=tied,
+    )
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("name", ["mlp", "conv"])
+def test_the_flat_rule_does_what_the_rule_does_on_tensors(name: str, tied: bool) -> None:
+    batch = batch_of(name)
+    learned = learned_rule(batch, 6, tied=tied)
+    thetas, total_steps, shown, lr = learned.tensors()
+    parameters, reference = list(batch.initial), list(batch.initial)
+    state, own = learned.begin(parameters), init_state(reference, n_batch=1)
+    for step in range(6):
+        inputs, labels = batch.minibatch(torch.tensor(step))
+        gradients, losses = batch.gradients(reference, inputs, labels)
+        parameters, state = learned.update(parameters, gradients, state, losses)
+        reference, own, _ = update(
+            controller.unflatten(thetas),
+            reference,
+            gradients,
+            own,
+            torch.where(shown, losses, torch.nan),
+            shapes=shape_features(batch.shapes),
+            total_steps=total_steps,
+            lr=lr,
+            n_batch=1,
+            tied=tied,
+        )
+    for flat, whole in zip(parameters, reference, strict=True):
+        torch.testing.assert_close(flat, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_adamw_of_a_batch_does_what_torch_does() -> None:
+    batch = batch_of("mlp")
+    lr, weight_decay = torch.tensor([1e-3, 1e-2, 3e-2]), torch.tensor([0.0, 0.1, 0.5])
+    ones = torch.ones(N)
+    rule = AdamWCosine(
+        batch.shapes, lr=lr, weight_decay=weight_decay, warm_up=0.25 * ones, total_steps=8 * ones
+    )
+    gradients = [torch.randn_like(tensor) for tensor in batch.initial]
+    parameters, state = list(batch.initial), rule.begin(list(batch.initial))
+    for _ in range(8):
+        parameters, state = rule.update(parameters, gradients, state, ones)
+    for task in range(N):
+        single = [torch.nn.Parameter(tensor[task].clone()) for tensor in batch.initial]
+        adamw = torch.optim.AdamW(single, weight_decay=float(weight_decay[task]))
+        for step in range(8):
+            shape = min(1.0, (step + 1) / 2) * 0.5 * (1 + np.cos(np.pi * step / 8))
+            adamw.param_groups[0]["lr"] = float(lr[task]) * shape
+            for parameter, gradient in zip(single, gradients, strict=True):
+                parameter.grad = gradient[task].clone()
+            adamw.step()
+        for together, parameter in zip(parameters, single, strict=True):
+            torch.testing.assert_close(together[task], parameter.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_training_lowers_the_validation_loss() -> None:
+    batch = batch_of("table")
+    ones = torch.ones(N)
+    rule = AdamWCosine(
+        batch.shapes,
+        lr=1e-2 * ones,
+        weight_decay=0 * ones,
+        warm_up=0 * ones,
+        total_steps=40 * ones,
+    )
+    before = batch.validation_losses(list(batch.initial)).log()
+    (after,) = run_together([Unroll(batch, rule)], [40])
+    assert (after < before).all()
+
+
+def test_other_tasks_and_another_theta_can_be_loaded_into_an_unroll() -> None:
+    first, other = batch_of("mlp", 0), batch_of("mlp", 1)
+    (expected,) = run_together([Unroll(other, learned_rule(other, 8))], [8])
+    unroll = Unroll(first, learned_rule(first, 4))
+    run_together([unroll], [4])
+    unroll.reload(batch_of("mlp", 1), learned_rule(other, 8))
+    (loaded,) = run_together([unroll], [8])
+    torch.testing.assert_close(loaded, expected)
+
+
+def test_a_divergence_counts_as_a_bounded_loss() -> None:
+    batch = batch_of("table")
+    ones = torch.ones(N)
+    rule = AdamWCosine(
+        batch.shapes, lr=1e12 * ones, weight_decay=0 * ones, warm_up=0 * ones, total_steps=8 * ones
+    )
+    (losses,) = run_together([Unroll(batch, rule)], [8])
+    start = (batch.validation_losses(list(batch.initial)) + 1e-4).log()
+    torch.testing.assert_close(losses, start + 1)
+
+
+def test_horizons_are_whole_replays() -> None:
+    batch = batch_of("mlp")
+    with pytest.raises(ValueError, match="horizon=6 given; expected a positive multiple of 4"):
+        run_together([Unroll(batch, learned_rule(batch, 6))], [6])
