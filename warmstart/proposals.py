@@ -35,7 +35,10 @@ _KEY_DIGITS = 5
 _MOST_TRIALS = 150
 # The new task's lengthscales are fitted anew whenever trials have grown by a third.
 _FIRST_FIT = 10
-# Source tasks may be believed too firmly to look elsewhere: now and then a trial doubts them.
+# Source tasks may be believed too firmly to look elsewhere. Where all that they praise is bad,
+# only a trial that they had no say in can tell; later, now and then a trial doubts them.
+_PROBE_AFTER = 5
+_N_PROBED = 64  # until one is found that was not tried
 _FIRST_DOUBT = 10
 _DOUBT_EVERY = 4
 _FIT_GROWTH = 4 / 3
@@ -141,6 +144,8 @@ class Proposer:
     ) -> Proposal:
         """Choose the next configuration.
 
+        The sixth trial is drawn at random, whatever the source tasks say.
+
         Args:
             observations: The trials so far.
             rng: Of the local search; one of its own for each trial.
@@ -153,6 +158,10 @@ class Proposer:
             )
             best = self._best(self._static, scores, taken, rng, among)
             return self._proposal(self._static, best, 1.0, 1.0, self._weights)
+        if len(observations.losses) == _PROBE_AFTER:
+            drawn = self._candidates(self._axes.draw(_N_PROBED, rng))
+            first_free = self._best(drawn, np.zeros(_N_PROBED), taken, rng, among=1)
+            return self._proposal(drawn, first_free, 0.0, 0.0, self._weights)
         trials = self._trials(observations)
         posterior = Posterior(
             self._prior,
