@@ -23,6 +23,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from metaopt.optim.arrays import Array, arrays_of
 from metaopt.optim.features import N_FEATURES
 
 Theta = dict[str, Tensor]
@@ -48,9 +49,9 @@ def n_meta_parameters(hidden_size: int = HIDDEN_SIZE) -> int:
     return sum(math.prod(shape) for shape in theta_shapes(hidden_size).values())
 
 
-def hidden_size_of(theta: Mapping[str, Tensor]) -> int:
+def hidden_size_of(theta: Mapping[str, Array]) -> int:
     """H, read off θ."""
-    return theta["recurrent"].shape[-2]
+    return int(theta["recurrent"].shape[-2])
 
 
 def init_theta(generator: torch.Generator, hidden_size: int = HIDDEN_SIZE) -> Theta:
@@ -84,7 +85,7 @@ def unflatten(vector: Tensor, hidden_size: int = HIDDEN_SIZE) -> Theta:
     }
 
 
-def step(theta: Mapping[str, Tensor], hidden: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+def step(theta: Mapping[str, Array], hidden: Array, features: Array) -> tuple[Array, Array]:
     """One step of the LSTM.
 
     Args:
@@ -95,15 +96,18 @@ def step(theta: Mapping[str, Tensor], hidden: Tensor, features: Tensor) -> tuple
     Returns:
         Actions ``[..., T, A]`` and the new hidden state.
     """
-    output, cell = hidden.chunk(2, -1)
-    gates = features @ theta["input"] + output @ theta["recurrent"] + theta["bias"].unsqueeze(-2)
-    let_in, keep, show, candidate = gates.chunk(4, -1)
-    cell = keep.sigmoid() * cell + let_in.sigmoid() * candidate.tanh()
-    hidden = torch.cat([show.sigmoid() * cell.tanh(), cell], -1)
+    xp = arrays_of(hidden)
+    size = hidden_size_of(theta)
+    output, cell = hidden[..., :size], hidden[..., size:]
+    gates = features @ theta["input"] + output @ theta["recurrent"] + theta["bias"][..., None, :]
+    opened = xp.sigmoid(gates[..., : 3 * size])  # to let in, to keep, to show
+    candidate = xp.tanh(gates[..., 3 * size :])
+    cell = opened[..., size : 2 * size] * cell + opened[..., :size] * candidate
+    hidden = xp.cat([opened[..., 2 * size :] * xp.tanh(cell), cell])
     return actions(theta, hidden), hidden
 
 
-def actions(theta: Mapping[str, Tensor], hidden: Tensor) -> Tensor:
+def actions(theta: Mapping[str, Array], hidden: Array) -> Array:
     """What the controller decides in a hidden state, ``[..., T, A]``."""
     output = hidden[..., : hidden_size_of(theta)]
-    return output @ theta["output"] + theta["output_bias"].unsqueeze(-2)
+    return output @ theta["output"] + theta["output_bias"][..., None, :]

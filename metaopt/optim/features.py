@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from metaopt.optim import memory as columns
+from metaopt.optim.arrays import Array, arrays_of
 
 N_SHAPE_FEATURES: Final = 7
 N_FEATURES: Final = 27
@@ -42,19 +43,19 @@ class Shapes(NamedTuple):
         features: ``[T, N_SHAPE_FEATURES]``.
         sizes: ``[T]``, elements of each tensor, at least 1.
         is_matrix: ``[T]``, 1 for tensors of two and more dimensions, else 0.
-        log_fan_in: ``[T, 1]``, half the logarithm of the inputs of each output.
+        log_fan_in: ``[T, 5]``, what is added to what ``ratios`` gives, since widths differ.
         ratios: ``_RATIOS``; constants live on the device, since each copy there would wait for it.
         loss_shares: ``memory.LOSS_SHARES``.
         widest: ``WIDEST_SHIFTS``.
     """
 
-    features: Tensor
-    sizes: Tensor
-    is_matrix: Tensor
-    log_fan_in: Tensor
-    ratios: Tensor
-    loss_shares: Tensor
-    widest: Tensor
+    features: Array
+    sizes: Array
+    is_matrix: Array
+    log_fan_in: Array
+    ratios: Array
+    loss_shares: Array
+    widest: Array
 
 
 def shape_features(shapes: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> Shapes:
@@ -87,7 +88,7 @@ def shape_features(shapes: Sequence[Sequence[int]], device: torch.device | str =
         features=tensor(rows).reshape(-1, N_SHAPE_FEATURES),
         sizes=tensor([max(math.prod(shape), 1) for shape in shapes]),
         is_matrix=tensor([float(len(shape) >= 2) for shape in shapes]),
-        log_fan_in=tensor([[row[3]] for row in rows]).reshape(-1, 1),
+        log_fan_in=tensor([[0, 0, 0, 0, row[3]] for row in rows]).reshape(-1, 5),
         ratios=tensor(_RATIOS),
         loss_shares=tensor(columns.LOSS_SHARES),
         widest=tensor(WIDEST_SHIFTS),
@@ -104,21 +105,22 @@ class Clock(NamedTuple):
         fraction: The share of the steps that is over, at most 1; 0 where the total is unknown.
     """
 
-    steps: Tensor
-    total: Tensor
-    known: Tensor
-    fraction: Tensor
+    steps: Array
+    total: Array
+    known: Array
+    fraction: Array
 
 
-def read_clock(steps: Tensor, total_steps: Tensor) -> Clock:
+def read_clock(steps: Array, total_steps: Array) -> Clock:
     """The clock; a total that is no positive number, such as NaN, is unknown."""
+    xp = arrays_of(steps)
     is_known = total_steps > 0
-    total = torch.where(is_known, total_steps, 1.0)
-    known = is_known.to(steps.dtype)
-    return Clock(steps, total, known, (steps / total).clamp(max=1.0) * known)
+    total = xp.where(is_known, total_steps, 1.0)
+    known = xp.as_float(is_known)
+    return Clock(steps, total, known, xp.clamp(steps / total, 0.0, 1.0) * known)
 
 
-def features(memory: Tensor, clock: Clock, shapes: Shapes) -> Tensor:
+def features(memory: Array, clock: Clock, shapes: Shapes) -> Array:
     """All that the controller sees.
 
     Args:
@@ -129,41 +131,43 @@ def features(memory: Tensor, clock: Clock, shapes: Shapes) -> Tensor:
     Returns:
         ``[..., T, N_FEATURES]``.
     """
+    xp = arrays_of(memory)
     parts = [
         *_gradient_features(memory, shapes),
         *_loss_features(memory),
         *_time_features(clock),
-        shapes.features.expand(*memory.shape[:-1], -1),
+        xp.spread(shapes.features, (*memory.shape[:-1], N_SHAPE_FEATURES)),
     ]
-    return torch.cat(parts, -1)
+    return xp.cat(parts)
 
 
-def _gradient_features(memory: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor, Tensor]:
-    weights = memory[..., columns.WEIGHTS].clamp(min=_SMALLEST).log()
-    alive = (memory[..., columns.LOG_GRADIENT] > columns.NOTHING + 1).to(memory.dtype)
-    logs = torch.cat([weights, memory[..., columns.LOGS]], -1)
-    ratios = logs @ shapes.ratios
-    ratios = torch.cat([ratios[..., :4], ratios[..., 4:] + shapes.log_fan_in], -1).clamp(-2, 2)
-    return ratios * alive, memory[..., columns.COSINE], alive
+def _gradient_features(memory: Array, shapes: Shapes) -> tuple[Array, Array, Array]:
+    xp = arrays_of(memory)
+    weights = xp.log(xp.clamp(memory[..., columns.WEIGHTS], _SMALLEST, 1.0))
+    alive = xp.as_float(memory[..., columns.LOG_GRADIENT] > columns.NOTHING + 1)
+    ratios = xp.cat([weights, memory[..., columns.LOGS]]) @ shapes.ratios + shapes.log_fan_in
+    return xp.clamp(ratios, -2.0, 2.0) * alive, memory[..., columns.COSINE], alive
 
 
-def _loss_features(memory: Tensor) -> tuple[Tensor, ...]:
+def _loss_features(memory: Array) -> tuple[Array, ...]:
+    xp = arrays_of(memory)
     later, earlier = memory[..., 0:3], memory[..., 1:4]
-    sizes = memory[..., :4].abs()
+    sizes = abs(memory[..., :4])
     spread = memory[..., columns.LOSS_SPREAD] + _SMALLEST
     fallen = later - earlier
     return (
         2 * fallen / (sizes[..., :3] + sizes[..., 1:] + _SMALLEST),
-        torch.tanh(fallen[..., :2] / spread),
+        xp.tanh(fallen[..., :2] / spread),
         spread / (spread + sizes[..., columns.LOSS_MEDIUM]),
         memory[..., columns.LOSS_SURPRISE],
-        memory[..., columns.LOSSES_SEEN].clamp(max=1.0),
+        xp.clamp(memory[..., columns.LOSSES_SEEN], 0.0, 1.0),
     )
 
 
-def _time_features(clock: Clock) -> tuple[Tensor, Tensor]:
-    ones = torch.ones_like(clock.steps)
-    length = torch.stack([clock.total * ones, clock.steps + 1], -1).log10() / 2 - 1
-    rest = (1 + _LATEST - clock.fraction).log() / 2
-    of_known = torch.stack([2 * clock.fraction - 1, rest, length[..., 0], ones], -1)
-    return of_known * clock.known.unsqueeze(-1), length[..., 1:]
+def _time_features(clock: Clock) -> tuple[Array, Array]:
+    xp = arrays_of(clock.steps)
+    flag = clock.known + 0 * clock.steps
+    length = 0.5 * xp.log10(xp.stack([clock.total + 0 * clock.steps, clock.steps + 1])) - 1
+    rest = 0.5 * xp.log(1 + _LATEST - clock.fraction)
+    of_known = xp.stack([2 * clock.fraction - 1, rest, length[..., 0], flag])
+    return of_known * flag[..., None], length[..., 1:]

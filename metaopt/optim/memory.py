@@ -14,6 +14,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from metaopt.optim.arrays import Array, arrays_of
+
 # The loss.
 LOSS_MEANS: Final = slice(0, 3)  # over about the last 2, 10 and 50 % of the losses
 LOSS_MEDIUM: Final = slice(1, 2)  # of these, the one over 10 %
@@ -60,34 +62,36 @@ def empty(parameter_sums: Tensor, sizes: Tensor) -> Tensor:
     return torch.cat([*[zeros] * LOGS.start, *[nothing] * 3, log, log, zeros], -1)
 
 
-def log_rms(sums: Tensor, sizes: Tensor) -> Tensor:
+def log_rms(sums: Array, sizes: Array) -> Array:
     """The logarithm of root mean squares, finite whatever the sums are."""
-    mean = torch.nan_to_num(sums / sizes, nan=0.0)
-    return 0.5 * mean.clamp(_SMALLEST, 1 / _SMALLEST).log()
+    xp = arrays_of(sums)
+    mean = sums / sizes
+    mean = xp.where(mean > _SMALLEST, mean, _SMALLEST)  # NaN is not greater
+    return 0.5 * xp.log(xp.clamp(mean, _SMALLEST, 1 / _SMALLEST))
 
 
-def see_loss(memory: Tensor, loss: Tensor, shares: Tensor) -> Tensor:
+def see_loss(memory: Array, loss: Array, shares: Array) -> Array:
     """The memory after a loss; unchanged where that is not finite.
 
     Args:
         memory: ``[..., T, N_COLUMNS]``.
         loss: ``[...]``.
-        shares: ``LOSS_SHARES`` as a tensor.
+        shares: ``LOSS_SHARES`` as an array.
     """
-    known = loss.isfinite()[..., None, None].to(memory.dtype)
-    loss = torch.nan_to_num(loss).clamp(-_LARGEST_LOSS, _LARGEST_LOSS)[..., None, None]
+    xp = arrays_of(memory)
+    is_known = xp.is_finite(loss)
+    loss = xp.clamp(xp.where(is_known, loss, 0.0), -_LARGEST_LOSS, _LARGEST_LOSS)[..., None, None]
+    known = xp.as_float(is_known)[..., None, None]
     means, surprise, seen = memory[..., :5], memory[..., LOSS_SURPRISE], memory[..., LOSSES_SEEN]
     distance = (loss - memory[..., LOSS_MEDIUM]) * (seen > 0)
-    values = torch.cat([loss.expand(*distance.shape[:-1], 4), distance.abs()], -1)
-    means = torch.lerp(means, values, known / (1 + shares * seen))
-    new = torch.tanh(distance / (2 * memory[..., LOSS_SPREAD] + _SMALLEST))
-    return torch.cat(
-        [means, torch.lerp(surprise, new, known), seen + known, memory[..., LOSSES_SEEN.stop :]],
-        -1,
-    )
+    values = xp.cat([xp.spread(loss, (*distance.shape[:-1], 4)), abs(distance)])
+    means = means + known / (1 + shares * seen) * (values - means)
+    new = xp.tanh(distance / (2 * memory[..., LOSS_SPREAD] + _SMALLEST))
+    surprise = surprise + known * (new - surprise)
+    return xp.cat([means, surprise, seen + known, memory[..., LOSSES_SEEN.stop :]])
 
 
-def see_sums(memory: Tensor, sums: Tensor, sizes: Tensor, steps: Tensor) -> Tensor:
+def see_sums(memory: Array, sums: Array, sizes: Array, steps: Array) -> Array:
     """The memory after moments and parameters have been updated.
 
     Args:
@@ -96,19 +100,13 @@ def see_sums(memory: Tensor, sums: Tensor, sizes: Tensor, steps: Tensor) -> Tens
         sizes: ``[T]``, elements of each tensor, at least 1.
         steps: ``[..., T]``, steps before this one.
     """
-    logs = log_rms(sums[..., :4], sizes.unsqueeze(-1))
-    lengths = sums[..., :2].sqrt()
+    xp = arrays_of(memory)
+    logs = log_rms(sums[..., :4], sizes[..., None])
+    lengths = xp.sqrt(sums[..., :2])
     cosine = sums[..., 4:] / (lengths[..., :1] * lengths[..., 1:] + _SMALLEST)
-    cosine = torch.nan_to_num(cosine, nan=0.0).clamp(-1, 1)
+    cosine = xp.clamp(xp.where(xp.is_finite(cosine), cosine, 0.0), -1.0, 1.0)
     usual = memory[..., LOG_USUAL_GRADIENT]
-    weight = 1 / (1 + _GRADIENT_SHARE * steps.unsqueeze(-1))
-    return torch.cat(
-        [
-            memory[..., : COSINE.start],
-            cosine,
-            logs,
-            memory[..., LOG_FIRST_PARAMETER],
-            torch.lerp(usual, logs[..., :1], weight),
-        ],
-        -1,
+    usual = usual + (logs[..., :1] - usual) / (1 + _GRADIENT_SHARE * steps[..., None])
+    return xp.cat(
+        [memory[..., : COSINE.start], cosine, logs, memory[..., LOG_FIRST_PARAMETER], usual]
     )

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from metaopt.optim import controller
 from metaopt.optim import memory as columns
+from metaopt.optim.arrays import Array, arrays_of
 from metaopt.optim.features import Clock, Shapes, features, read_clock
 
 BETAS: Final = (0.9, 0.999)
@@ -47,25 +48,34 @@ class Coefficients(NamedTuple):
 
     Attributes:
         rate: The learning rate, in Adam's sense.
-        beta1: Decay of the first moment at this step.
-        beta2: Decay of the second moment at this step.
+        take1: The share of the gradient in the new first moment: 1 - β1.
+        take2: The share of its square in the new second moment: 1 - β2.
         decay: The share of the parameter that is taken off before the update.
         size: The factor of first moment / (root of the second moment + eps).
         eps: As above.
     """
 
-    rate: Tensor
-    beta1: Tensor
-    beta2: Tensor
-    decay: Tensor
-    size: Tensor
-    eps: Tensor
+    rate: Array
+    take1: Array
+    take2: Array
+    decay: Array
+    size: Array
+    eps: Array
 
-    def factors(self) -> Tensor:
+    @property
+    def beta1(self) -> Array:
+        """Decay of the first moment at this step."""
+        return 1 - self.take1
+
+    @property
+    def beta2(self) -> Array:
+        """Decay of the second moment at this step."""
+        return 1 - self.take2
+
+    def factors(self) -> Array:
         """What ``apply`` multiplies with, ``[..., T, 5]``."""
-        return torch.stack(
-            [1 - self.beta1, 1 - self.beta2, 1 - self.decay, self.size, self.eps], -1
-        )
+        xp = arrays_of(self.rate)
+        return xp.stack([self.take1, self.take2, 1 - self.decay, self.size, self.eps])
 
 
 class Options(NamedTuple):
@@ -79,11 +89,11 @@ class Options(NamedTuple):
         eps: Beside the root of the second moment.
     """
 
-    lr: Tensor
-    weight_decay: Tensor
-    beta1: Tensor
-    beta2: Tensor
-    eps: Tensor
+    lr: Array
+    weight_decay: Array
+    beta1: Array
+    beta2: Array
+    eps: Array
 
 
 class RuleState(NamedTuple):
@@ -96,28 +106,29 @@ class RuleState(NamedTuple):
     exp_avg_sq: list[Tensor]
 
 
-def schedule(clock: Clock) -> Tensor:
+def schedule(clock: Clock) -> Array:
     """The prior of the learning rate over time, within 0 and 1.
 
     Warm-up, then linear decay to (nearly) zero; where the total is unknown, decay with the root of
     the steps. Past the total, it stays where it ended.
     """
-    known = clock.known > 0
-    warm_up = (_WARM_UP * clock.total).clamp(*_WARM_UP_STEPS)
-    warm_up = torch.where(known, warm_up, _WARM_UP_UNKNOWN)
-    linear = (1 - clock.fraction).clamp(min=_LOWEST_DECAY)
-    decay = torch.where(known, linear, (1 + clock.steps / _SLOW_DECAY).rsqrt())
-    return ((clock.steps + 1) / warm_up).clamp(max=1.0) * decay
+    xp = arrays_of(clock.steps)
+    is_known = clock.known > 0
+    warm_up = xp.clamp(_WARM_UP * clock.total, *_WARM_UP_STEPS)
+    warm_up = xp.where(is_known, warm_up, _WARM_UP_UNKNOWN)
+    linear = xp.clamp(1 - clock.fraction, _LOWEST_DECAY, 1.0)
+    decay = xp.where(is_known, linear, 1 / xp.sqrt(1 + clock.steps / _SLOW_DECAY))
+    return xp.clamp((clock.steps + 1) / warm_up, 0.0, 1.0) * decay
 
 
 def decide(
-    theta: Mapping[str, Tensor],
-    memory: Tensor,
-    hidden: Tensor,
+    theta: Mapping[str, Array],
+    memory: Array,
+    hidden: Array,
     clock: Clock,
-    loss: Tensor,
+    loss: Array,
     shapes: Shapes,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Array, Array, Array]:
     """Let the controller see the loss and the statistics of the step before.
 
     Args:
@@ -138,14 +149,14 @@ def decide(
 
 
 def plan(
-    actions: Tensor,
-    memory: Tensor,
+    actions: Array,
+    memory: Array,
     clock: Clock,
     shapes: Shapes,
     options: Options,
     *,
     tied: bool = False,
-) -> tuple[Coefficients, Tensor]:
+) -> tuple[Coefficients, Array]:
     """From actions to the coefficients of a step.
 
     Args:
@@ -159,37 +170,38 @@ def plan(
     Returns:
         Coefficients, and the memory with the new weights of the moments.
     """
+    xp = arrays_of(memory)
     if tied:
-        actions = actions.mean(-2, keepdim=True).expand_as(actions)
-    shifts = shapes.widest * torch.tanh(actions[..., :3] / shapes.widest)
-    rate_shift, beta1_shift, beta2_shift = shifts.unbind(-1)
-    relative = options.lr * schedule(clock) * rate_shift.exp()
+        actions = xp.spread(actions.mean(-2)[..., None, :], actions.shape)
+    shifts = xp.exp(shapes.widest * xp.tanh(actions[..., :3] / shapes.widest))
+    relative = options.lr * schedule(clock) * shifts[..., 0]
     if tied:
         rate = relative
-        shrink = torch.zeros_like(rate)
+        decay = rate * options.weight_decay
     else:
+        rms = xp.clamp(xp.exp(memory[..., columns.LOG_PARAMETER][..., 0]), *_RMS_RANGE)
+        rms = xp.where(shapes.is_matrix > 0, rms, _PLAIN_RMS)
         relative = RELATIVE_RATE * relative
-        log_rms = memory[..., columns.LOG_PARAMETER].squeeze(-1)
-        rms = torch.where(shapes.is_matrix > 0, log_rms.exp().clamp(*_RMS_RANGE), _PLAIN_RMS)
         rate = relative * rms
-        moving = memory[..., columns.LOG_GRADIENT].squeeze(-1) > columns.NOTHING + 1
-        shrink = _WIDEST_SHRINK * torch.tanh(actions[..., 3].relu()) * shapes.is_matrix * moving
-    beta1 = torch.sigmoid(torch.logit(options.beta1) + beta1_shift)
-    beta2 = 1 - (1 - options.beta2) * beta2_shift.exp()
-    betas = torch.stack([beta1, beta2.clamp(min=0.0)], -1)
-    weights = betas * memory[..., columns.WEIGHTS] + (1 - betas)
-    first_weight, second_weight = weights.unbind(-1)
-    root = second_weight.sqrt()
+        moving = memory[..., columns.LOG_GRADIENT][..., 0] > columns.NOTHING + 1
+        shrink = xp.clamp(xp.tanh(actions[..., 3]), 0.0, 1.0) * (shapes.is_matrix * moving)
+        decay = rate * options.weight_decay + _WIDEST_SHRINK * relative * shrink
+    odds = options.beta1 * shifts[..., 1]  # of the old moment, against the gradient
+    take1 = (1 - options.beta1) / (1 - options.beta1 + odds)
+    take2 = xp.clamp((1 - options.beta2) * shifts[..., 2], 0.0, 1.0)
+    weights = memory[..., columns.WEIGHTS]
+    weights = weights + xp.stack([take1, take2]) * (1 - weights)
+    root = xp.sqrt(weights[..., 1])
     coefficients = Coefficients(
         rate=rate,
-        beta1=betas[..., 0],
-        beta2=betas[..., 1],
-        decay=(rate * options.weight_decay + relative * shrink).clamp(max=1.0),
-        size=rate * root / first_weight,
+        take1=take1,
+        take2=take2,
+        decay=xp.clamp(decay, 0.0, 1.0),
+        size=rate * root / weights[..., 0],
         eps=options.eps * root,
     )
     before, after = memory[..., : columns.WEIGHTS.start], memory[..., columns.WEIGHTS.stop :]
-    return coefficients, torch.cat([before, weights, after], -1)
+    return coefficients, xp.cat([before, weights, after])
 
 
 def finite(gradient: Tensor) -> Tensor:

@@ -1,0 +1,380 @@
+"""``LSTMOptimizer``: Adam's two moments, with learning rates and momentum set by a small LSTM."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.optimizer import ParamsT, StateDict
+
+from metaopt.optim import rule
+from metaopt.optim.arrays import Array
+from metaopt.optim.backends import one_by_one
+from metaopt.optim.controller import Theta, hidden_size_of
+from metaopt.optim.options import check_options, group_options
+from metaopt.optim.packing import (
+    MOMENTS,
+    SMALL,
+    Pack,
+    check_state,
+    new_state,
+    plain,
+    state_dtype,
+)
+from metaopt.optim.stepping import choose_backend, take_step
+from metaopt.optim.weights import load_weights, shipped_path
+from warmstart.errors import WarmStartWarning
+
+Loss = float | Tensor
+# Parameters, their gradients, and how many of them are of which group.
+_Ready = tuple[list[Tensor], list[Tensor], list[tuple[int, int]]]
+
+
+class LSTMOptimizer(torch.optim.Optimizer):
+    """Trains a neural model with nothing to tune, at Adam's price.
+
+    A small pretrained LSTM looks at each tensor of the model (how its gradients, momentum and
+    size relate, not the numbers themselves), at the loss, and at how much of the training is
+    done, and sets the tensor's learning rate and momentum for the step. All else is AdamW.
+
+        optimizer = LSTMOptimizer(model.parameters(), total_steps=1000)
+        for x, y in batches:
+            optimizer.zero_grad()
+            loss = loss_function(model(x), y)
+            loss.backward()
+            optimizer.step(loss=loss)
+
+    Args:
+        params: As in every optimizer of torch: tensors, named tensors, or groups. Groups may have
+            their own ``lr``, ``betas``, ``eps``, ``weight_decay``, ``total_steps``, ``maximize``.
+        lr: A multiplier of the learning rates that the LSTM sets, and what schedulers change.
+        betas: Around which the LSTM sets the decay of the two moments.
+        eps: Beside the root of the second moment.
+        weight_decay: Decoupled, times the learning rate of the tensor, as in AdamW.
+        total_steps: How many steps the training has: learning rates end near zero there. None:
+            unknown; they decay slowly. Taking more steps is allowed: a warning, and the learning
+            rates stay where they ended.
+        refresh_every: The LSTM runs every so many steps; more is cheaper.
+        weights: A file of ``metaopt train optimizer``; None: those that come with the package.
+        maximize: Whether the objective is to be maximised; the loss given is then that objective.
+        foreach: Whether to use operations on lists of tensors. None: whatever is fastest.
+        fused: Whether to use one kernel for all that is done to a tensor: Adam's own on CPU,
+            Triton's on CUDA. None: on CPU where it is possible.
+        compile: Whether to compile the step with ``torch.compile``.
+        capturable: Whether steps can be captured in a CUDA graph. Learning rates that change
+            between replays must be tensors, and the LSTM runs at each step.
+        differentiable: Only False: there is no gradient through a step.
+        distributed: Whether to average the loss over all processes, without which copies of a
+            model drift apart. None: where ``torch.distributed`` is initialised. Each process must
+            then step as often as the others.
+
+    The step waits for no device. The loss may be a number or a tensor of one element, on any
+    device (it is copied to where the parameters are); None, NaN or infinite, it counts as unknown
+    at this step. Elements of a gradient that are not finite count as 0.
+
+    Raises:
+        ValueError: If an argument is out of range.
+        ArtifactError: If the weights are damaged, or made for another version.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1.0,
+        betas: tuple[float | Tensor, float | Tensor] = rule.BETAS,
+        eps: float = rule.EPS,
+        weight_decay: float = 0.0,
+        *,
+        total_steps: float | None = None,
+        refresh_every: int = 1,
+        weights: str | os.PathLike[str] | None = None,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+        compile: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        distributed: bool | None = None,
+    ) -> None:
+        loaded = load_weights(shipped_path("lstm") if weights is None else weights)
+        self._theta: Theta = loaded.theta
+        self._compile = compile
+        self._distributed = distributed
+        self._forget()
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "total_steps": total_steps,
+                "refresh_every": refresh_every,
+                "maximize": maximize,
+                "foreach": foreach,
+                "fused": fused,
+                "capturable": capturable,
+                "differentiable": differentiable,
+                "weights": loaded.digest,
+            },
+        )
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group; its parameters join the schedule where it is.
+
+        Raises:
+            ValueError: If one of its options is out of range.
+        """
+        super().add_param_group(param_group)
+        try:
+            check_options(self.param_groups[-1])
+        except (ValueError, TypeError):
+            self.param_groups.pop()
+            raise
+
+    @torch.no_grad()
+    def step(  # type: ignore[override]
+        self, closure: Callable[[], Loss] | None = None, *, loss: Loss | None = None
+    ) -> Loss | None:
+        """Take one step.
+
+        Args:
+            closure: Computes gradients anew and returns the loss.
+            loss: The loss that the gradients are of, for the LSTM; None: the closure's.
+
+        Returns:
+            What the closure returned, or None.
+
+        Raises:
+            RuntimeError: If a gradient is sparse.
+            ValueError: If the loss has more than one element.
+        """
+        returned = None
+        if closure is not None:
+            with torch.enable_grad():
+                returned = closure()
+            loss = returned if loss is None else loss
+        ready = self._with_gradients()
+        if not ready:
+            return returned
+        every = self.param_groups[0]["refresh_every"]
+        refresh = self._n_steps % every == 0
+        observe = (self._n_steps + 1) % every == 0
+        if refresh and self.param_groups[0]["maximize"] and loss is not None:
+            loss = -loss
+        for device, (params, grads, group_sizes) in ready.items():
+            pack = self._pack(device, params, group_sizes)
+            seen: Array = self._as_tensor(loss, device) if refresh else pack.unknown
+            grads = self._to_minimise(grads, group_sizes)
+            total_steps: Array
+            options, total_steps = self._options_of(pack)
+            small, take = pack.small, take_step
+            backend = choose_backend(pack, grads, self.param_groups[0])
+            if self._compile:
+                small, take, backend = pack.tensors, self._compiled(), one_by_one
+            if small is not pack.tensors:
+                seen, total_steps = seen.numpy(), total_steps.numpy()
+                options = rule.Options(*(option.numpy() for option in options))
+            with np.errstate(all="ignore"):
+                take(
+                    pack,
+                    small,
+                    grads,
+                    seen,
+                    options,
+                    total_steps,
+                    backend,
+                    refresh=refresh,
+                    observe=observe,
+                )
+        self._n_steps += 1
+        self._warn_when_over()
+        return returned
+
+    def learning_rates(self) -> dict[str, float]:
+        """The learning rate of each parameter at the last step, in Adam's sense.
+
+        By the parameter's name, or the number of its group and its own. Waits for the device.
+        """
+        names = {
+            param: group["param_names"][index] if "param_names" in group else f"{number}.{index}"
+            for number, group in enumerate(self.param_groups)
+            for index, param in enumerate(group["params"])
+        }
+        return {
+            names[param]: rate
+            for pack in self._packs.values()
+            for param, rate in zip(pack.originals, pack.tensors.rates.tolist(), strict=True)
+        }
+
+    def load_state_dict(self, state_dict: StateDict) -> None:
+        """Continue where a state dict was taken: the same steps follow as without a break.
+
+        The options in it replace this optimizer's, as everywhere in torch; its moments keep their
+        precision, whatever that of the parameters. What was trained with other weights continues
+        with these, with a warning.
+
+        Raises:
+            ValueError: If it is of other parameters, or of another optimizer.
+        """
+        given: list[StateDict] = []
+
+        def pairs() -> list[tuple[Mapping[str, Tensor], Tensor]]:
+            saved = chain.from_iterable(group["params"] for group in given[0]["param_groups"])
+            own = chain.from_iterable(group["params"] for group in self.param_groups)
+            states = given[0]["state"]
+            return [(states[key], p) for key, p in zip(saved, own, strict=False) if key in states]
+
+        def check(_: torch.optim.Optimizer, replaced: StateDict) -> None:
+            given.append(replaced)
+            hidden_size = hidden_size_of(self._theta)
+            for state, param in pairs():
+                check_state(state, param, hidden_size)
+
+        def keep_precision(_: torch.optim.Optimizer) -> None:
+            for state, param in pairs():
+                for name in MOMENTS:
+                    self.state[param][name] = state[name].to(param.device, state_dtype(param))
+                for name in SMALL:
+                    self.state[param][name] = state[name].to(param.device, torch.float32)
+
+        digest = self.defaults["weights"]
+        before = self.register_load_state_dict_pre_hook(check)
+        after = self.register_load_state_dict_post_hook(keep_precision, prepend=True)
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            before.remove()
+            after.remove()
+        if any(group.get("weights", digest) != digest for group in self.param_groups):
+            warnings.warn(
+                "The state dict is of a training with other weights of the LSTM; it continues "
+                "with those of this optimizer.",
+                WarmStartWarning,
+                stacklevel=2,
+            )
+        for group in self.param_groups:
+            group["weights"] = digest
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {name: self.__dict__[name] for name in ("_theta", "_compile", "_distributed")}
+        return {**super().__getstate__(), **own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._forget()
+        steps = [float(own["step"]) for own in self.state.values()]
+        self._n_steps = int(max(steps, default=0.0))
+
+    def _forget(self) -> None:
+        """Drop all that is derived from state and options."""
+        self._packs: dict[torch.device, Pack] = {}
+        self._options: dict[torch.device, tuple[object, rule.Options, Tensor]] = {}
+        self._compiled_step: Callable[..., None] | None = None
+        self._n_steps = 0
+        self._warned = False
+
+    def _with_gradients(self) -> dict[torch.device, _Ready]:
+        """Parameters that have gradients, by device."""
+        ready: dict[torch.device, _Ready] = {}
+        for index, group in enumerate(self.param_groups):
+            for param in group["params"]:
+                grad = param.grad
+                if grad is None:
+                    continue
+                if grad.is_sparse:
+                    raise RuntimeError(
+                        "LSTMOptimizer was given a sparse gradient; expected dense ones: build "
+                        "the layer with sparse=False, or give it to SparseAdam."
+                    )
+                params, grads, sizes = ready.setdefault(param.device, ([], [], []))
+                params.append(param)
+                grads.append(grad)
+                if sizes and sizes[-1][0] == index:
+                    sizes[-1] = (index, sizes[-1][1] + 1)
+                else:
+                    sizes.append((index, 1))
+        return ready
+
+    def _pack(
+        self, device: torch.device, params: list[Tensor], group_sizes: list[tuple[int, int]]
+    ) -> Pack:
+        pack = self._packs.get(device)
+        if pack is None or not pack.holds(params, group_sizes):
+            for param in params:
+                if not self.state[param]:
+                    hidden_size = hidden_size_of(self._theta)
+                    self.state[param] = new_state(param, self._n_steps, hidden_size)
+            pack = Pack(params, group_sizes, self.state, self._theta)
+            self._packs[device] = pack
+            self._options.pop(device, None)
+        return pack
+
+    def _options_of(self, pack: Pack) -> tuple[rule.Options, Tensor]:
+        device = pack.device
+        numbers = [
+            (g["lr"], *g["betas"], g["eps"], g["weight_decay"], g["total_steps"])
+            for g in self.param_groups
+        ]
+        if any(isinstance(number, Tensor) for group in numbers for number in group):
+            return group_options(self.param_groups, pack)
+        known = self._options.get(device)
+        if known is None or known[0] != numbers:
+            known = (numbers, *group_options(self.param_groups, pack))
+            self._options[device] = known
+        return known[1:]
+
+    def _to_minimise(
+        self, grads: list[Tensor], group_sizes: list[tuple[int, int]]
+    ) -> list[Tensor]:
+        grads = [plain(grad) for grad in grads]
+        start = 0
+        for index, n_tensors in group_sizes:
+            if self.param_groups[index]["maximize"]:
+                part = slice(start, start + n_tensors)
+                grads[part] = torch._foreach_neg(grads[part])
+            start += n_tensors
+        return grads
+
+    def _as_tensor(self, loss: Loss | None, device: torch.device) -> Tensor:
+        """The loss, 0-dimensional, on a device; the mean of all processes."""
+        if isinstance(loss, Tensor):
+            if loss.numel() != 1:
+                raise ValueError(
+                    f"A loss of shape {tuple(loss.shape)} given; expected one element: give its "
+                    "mean or sum, whichever was differentiated."
+                )
+            seen = loss.detach().to(device, torch.float32, non_blocking=True).reshape(())
+        else:
+            seen = torch.full((), math.nan if loss is None else float(loss), device=device)
+        if self._distributed is False or not torch.distributed.is_available():
+            return seen
+        if self._distributed is None and not torch.distributed.is_initialized():
+            return seen
+        seen = seen / torch.distributed.get_world_size()
+        torch.distributed.all_reduce(seen)
+        return seen
+
+    def _compiled(self) -> Callable[..., None]:
+        if self._compiled_step is None:
+            self._compiled_step = torch.compile(take_step, fullgraph=True, dynamic=False)
+        return self._compiled_step
+
+    def _warn_when_over(self) -> None:
+        totals = [group["total_steps"] for group in self.param_groups]
+        if self._warned or not any(t is not None and self._n_steps > t for t in totals):
+            return
+        self._warned = True
+        warnings.warn(
+            f"total_steps={totals[0]!r} given, and step {self._n_steps} is taken: learning rates "
+            "stay where they ended, near zero. Give the number of all steps, or None.",
+            WarmStartWarning,
+            stacklevel=3,
+        )

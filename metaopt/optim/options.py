@@ -1,0 +1,85 @@
+"""What the user sets: checked, and laid out for each tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metaopt.optim import rule
+from metaopt.optim.packing import Pack
+
+
+def check_options(group: Mapping[str, Any]) -> None:
+    """Check a parameter group.
+
+    Raises:
+        ValueError: If one of its options is out of range.
+        RuntimeError: If two of them exclude each other, as torch has it.
+    """
+    lr = group["lr"]
+    if isinstance(lr, Tensor):
+        if lr.numel() != 1:
+            raise ValueError(f"Tensor lr must be 1-element, but has shape {tuple(lr.shape)}.")
+    elif not 0.0 <= lr < math.inf:
+        raise ValueError(f"Invalid learning rate: {lr!r} given; expected a finite lr >= 0.")
+    for index, beta in enumerate(group["betas"]):
+        if not isinstance(beta, Tensor) and not 0.0 <= beta < 1.0:
+            raise ValueError(
+                f"Invalid beta parameter at index {index}: {beta!r} given; expected 0 <= beta < 1."
+            )
+    for name in ("eps", "weight_decay"):
+        if not 0.0 <= group[name] < math.inf:
+            raise ValueError(
+                f"Invalid {name} value: {group[name]!r} given; expected a finite {name} >= 0."
+            )
+    total = group["total_steps"]
+    if total is not None and not 0 < total < math.inf:
+        raise ValueError(f"total_steps={total!r} given; expected a number above 0, or None.")
+    every = group["refresh_every"]
+    if not isinstance(every, int) or every < 1:
+        raise ValueError(f"refresh_every={every!r} given; expected a whole number of at least 1.")
+    if group["capturable"] and every != 1:
+        raise ValueError(
+            f"refresh_every={every} given with capturable=True; expected 1: a captured step is "
+            "the same at each replay."
+        )
+    if group["differentiable"]:
+        raise ValueError(
+            "differentiable=True given; expected False: use metaopt.optim.rule.update, which has "
+            "no side effects, where gradients through steps are needed."
+        )
+    if group["foreach"] and group["fused"]:
+        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+
+
+def group_options(groups: Sequence[Mapping[str, Any]], pack: Pack) -> tuple[rule.Options, Tensor]:
+    """What the user set, for each tensor: the rule's options and the total steps, ``[T]`` each.
+
+    Numbers are written by the device itself, and tensors stay there: nothing waits.
+    """
+    device = pack.device
+
+    def per_tensor(value: Callable[[Mapping[str, Any]], float | Tensor | None]) -> Tensor:
+        parts = []
+        for index, n_tensors in pack.group_sizes:
+            given = value(groups[index])
+            if isinstance(given, Tensor):
+                one = given.detach().to(device, torch.float32, non_blocking=True)
+                parts.append(one.reshape(1).expand(n_tensors))
+            else:
+                number = torch.nan if given is None else float(given)
+                parts.append(torch.full((n_tensors,), number, device=device))
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    options = rule.Options(
+        lr=per_tensor(lambda group: group["lr"]),
+        weight_decay=per_tensor(lambda group: group["weight_decay"]),
+        beta1=per_tensor(lambda group: group["betas"][0]),
+        beta2=per_tensor(lambda group: group["betas"][1]),
+        eps=per_tensor(lambda group: group["eps"]),
+    )
+    return options, per_tensor(lambda group: group["total_steps"])

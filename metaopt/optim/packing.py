@@ -1,0 +1,199 @@
+"""The state of many tensors, laid out for one step of all of them.
+
+What the optimizer keeps of a parameter lies in its ``state``, as torch wants it. The small parts
+(step, memory, hidden) of all parameters on one device are rows of common tensors, so that the
+controller is one batch; the state holds views of these rows.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metaopt.optim import controller
+from metaopt.optim import memory as columns
+from metaopt.optim.arrays import Array
+from metaopt.optim.controller import Theta
+from metaopt.optim.features import Shapes, shape_features
+
+SMALL: Final = ("step", "memory", "hidden")
+MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+
+
+def state_dtype(param: Tensor) -> torch.dtype:
+    """What the moments of a parameter are kept in: never less than float32."""
+    wide = torch.promote_types(param.dtype, torch.float32)
+    return wide if wide != torch.complex32 else torch.complex64
+
+
+def is_distributed(tensor: Tensor) -> bool:
+    """Whether it is a DTensor, of which each process has a part."""
+    module = sys.modules.get("torch.distributed.tensor")  # loaded, if there are any
+    return module is not None and isinstance(tensor, module.DTensor)
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """A real tensor of this process with the same elements: its memory, not a copy."""
+    if is_distributed(tensor):
+        tensor = tensor.to_local()  # type: ignore[attr-defined]
+    tensor = tensor.detach()
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def new_state(param: Tensor, n_steps: int, hidden_size: int) -> dict[str, Tensor]:
+    """The state of a parameter that has never been stepped."""
+    size = torch.tensor(float(_n_numbers(param)), device=param.device)
+    local = plain(param).to(torch.float32).flatten()
+    squares = all_reduced(local.dot(local).reshape(1, 1), [param])[0, 0]
+    return {
+        "step": torch.tensor(float(n_steps), device=param.device),
+        "memory": columns.empty(squares.reshape(1), size)[0],
+        "hidden": torch.zeros(2 * hidden_size, device=param.device),
+        **{
+            name: torch.zeros_like(
+                param, dtype=state_dtype(param), memory_format=torch.preserve_format
+            ).detach()
+            for name in MOMENTS
+        },
+    }
+
+
+def check_state(state: Mapping[str, Tensor], param: Tensor, hidden_size: int) -> None:
+    """Check what a state dict holds of a parameter.
+
+    Raises:
+        ValueError: If it is of another parameter, or of another optimizer.
+    """
+    missing = [name for name in (*SMALL, *MOMENTS) if name not in state]
+    if missing:
+        raise ValueError(
+            f"A state dict without {missing} given; expected one of LSTMOptimizer.state_dict()."
+        )
+    if state["hidden"].shape != (2 * hidden_size,) or state["exp_avg"].shape != param.shape:
+        raise ValueError(
+            f"A state dict given with moments of shape {tuple(state['exp_avg'].shape)} and hidden "
+            f"size {state['hidden'].numel() // 2}; expected {tuple(param.shape)} and "
+            f"{hidden_size}: it is of another model, or of other weights of the LSTM."
+        )
+
+
+def all_reduced(sums: Tensor, params: Sequence[Tensor]) -> Tensor:
+    """Sums ``[T, k]`` over the local shards, made sums over whole tensors.
+
+    One packed reduction a mesh dimension.
+    """
+    groups: dict[Any, list[int]] = {}
+    for index, param in enumerate(params):
+        if is_distributed(param):
+            for dim, placement in enumerate(param.placements):  # type: ignore[attr-defined]
+                if placement.is_shard():
+                    group = param.device_mesh.get_group(dim)  # type: ignore[attr-defined]
+                    groups.setdefault(group, []).append(index)
+    for group, rows in groups.items():
+        part = sums if len(rows) == len(sums) else sums[rows]
+        part = part.contiguous()
+        torch.distributed.all_reduce(part, group=group)
+        sums = (
+            part
+            if len(rows) == len(sums)
+            else sums.index_copy(0, torch.tensor(rows, device=sums.device), part)
+        )
+    return sums
+
+
+def _n_numbers(param: Tensor) -> int:
+    return max(param.numel(), 1) * (2 if param.is_complex() else 1)
+
+
+class Small(NamedTuple):
+    """What the controller works on, written in place; see rule.py for the shapes.
+
+    Attributes:
+        theta: The controller's.
+        shapes: What it knows of the tensors.
+        steps: ``[T]``, steps taken.
+        memory: ``[T, N_COLUMNS]``.
+        hidden: ``[T, 2H]``.
+        actions: ``[T, A]``, the controller's last.
+        rates: ``[T]``, the learning rates of the last step; zeros before the first.
+    """
+
+    theta: dict[str, Array]
+    shapes: Shapes
+    steps: Array
+    memory: Array
+    hidden: Array
+    actions: Array
+    rates: Array
+
+    def as_numpy(self) -> Small:
+        """The same memory as numpy's arrays, for tensors on the CPU."""
+        return Small(
+            {name: part.numpy() for name, part in self.theta.items()},
+            Shapes(*(part.numpy() for part in self.shapes)),
+            *(part.numpy() for part in self[2:]),
+        )
+
+
+class Pack:
+    """The parameters on one device that are stepped together.
+
+    Attributes:
+        originals: The parameters as the user gave them.
+        params: Theirs, as plain tensors; moments alike.
+        group_sizes: How many of them are of each parameter group: group index, number.
+        tensors: What the controller works on, float32.
+        small: The same in the kind of array that is fastest on the device.
+        unknown: NaN on the device, for a loss that is not known.
+        sharded: Whether any of them is only a part of a tensor.
+    """
+
+    def __init__(
+        self,
+        originals: Sequence[Tensor],
+        group_sizes: Sequence[tuple[int, int]],
+        states: Mapping[Tensor, dict[str, Tensor]],
+        theta: Theta,
+    ) -> None:
+        device = originals[0].device
+        self.device = device
+        self.originals = list(originals)
+        self.group_sizes = list(group_sizes)
+        own = [states[p] for p in originals]
+        self.params = [plain(p) for p in originals]
+        self.exp_avg, self.exp_avg_sq = ([plain(s[name]) for s in own] for name in MOMENTS)
+        self.unknown = torch.full((), torch.nan, device=device)
+        self.sharded = any(is_distributed(p) for p in originals)
+        sizes = torch.tensor([float(_n_numbers(p)) for p in originals], device=device)
+        shapes = shape_features([p.shape for p in originals], device)._replace(sizes=sizes)
+        # Late parameters join the schedule where it is.
+        steps = torch.stack([s["step"].to(device) for s in own]).max().expand(len(own)).clone()
+        here = {name: part.to(device) for name, part in theta.items()}
+        hidden = torch.stack([s["hidden"] for s in own])
+        self.tensors = Small(
+            theta=here,
+            shapes=shapes,
+            steps=steps,
+            memory=torch.stack([s["memory"] for s in own]),
+            hidden=hidden,
+            actions=controller.actions(here, hidden),
+            rates=torch.zeros_like(steps),
+        )
+        self.small = self.tensors.as_numpy() if device.type == "cpu" else self.tensors
+        for row, state in enumerate(own):
+            state["step"] = self.tensors.steps[row]
+            state["memory"] = self.tensors.memory[row]
+            state["hidden"] = self.tensors.hidden[row]
+
+    def holds(self, params: list[Tensor], group_sizes: list[tuple[int, int]]) -> bool:
+        """Whether it was made for exactly these."""
+        return (
+            group_sizes == self.group_sizes
+            and len(params) == len(self.originals)
+            and all(map(operator.is_, params, self.originals))
+        )

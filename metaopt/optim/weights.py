@@ -1,0 +1,102 @@
+"""θ on disk: an artifact of the project, with the record of its meta-training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metaopt.optim.controller import Theta, hidden_size_of, theta_shapes
+from warmstart.artifact import read_artifact, write_artifact
+from warmstart.errors import ArtifactError
+
+KIND: Final = "learned-optimizer"
+RULE: Final = 1  # counts changes of features, memory or rule, after which θ means something else
+
+_SHIPPED: Final = Path(__file__).parent / "weights"
+
+
+class Weights(NamedTuple):
+    """What an artifact of meta-training holds.
+
+    Attributes:
+        theta: The controller's, float32, on the CPU.
+        record: How it was trained; JSON values.
+        digest: What identifies θ with its record.
+    """
+
+    theta: Theta
+    record: Mapping[str, Any]
+    digest: str
+
+
+def shipped_path(name: str) -> Path:
+    """Where the weights that come with the package lie, such as those named ``lstm``."""
+    return _SHIPPED / f"{name}.safetensors"
+
+
+def save_weights(
+    path: str | os.PathLike[str], theta: Mapping[str, Tensor], record: Mapping[str, Any]
+) -> str:
+    """Write θ in place of what was at ``path``: completely, or not at all.
+
+    Args:
+        path: The file; its directory must exist.
+        theta: The controller's, without batch dimensions.
+        record: How it was trained; JSON values.
+
+    Returns:
+        The digest.
+
+    Raises:
+        ArtifactError: If θ or the record is of another kind, or the file can't be written.
+    """
+    _check(path, theta)
+    arrays = {name: part.detach().cpu().float().numpy() for name, part in theta.items()}
+    return write_artifact(path, arrays, {"kind": KIND, "rule": RULE, "record": dict(record)})
+
+
+def load_weights(path: str | os.PathLike[str]) -> Weights:
+    """Read θ, every byte of it verified.
+
+    Raises:
+        ArtifactError: If there is none at ``path``, or it is damaged, or made for another version
+            of the update rule.
+    """
+    artifact = read_artifact(path)
+    kind, rule = artifact.description.get("kind"), artifact.description.get("rule")
+    if kind != KIND:
+        raise ArtifactError(
+            f"path={str(path)!r} given, an artifact of kind {kind!r}; expected {KIND!r}, as "
+            "`metaopt train optimizer` writes."
+        )
+    if rule != RULE:
+        raise ArtifactError(
+            f"path={str(path)!r} given, weights for version {rule!r} of the update rule; expected "
+            f"version {RULE}: train them anew, or leave the argument out to use the shipped ones."
+        )
+    theta = {name: torch.tensor(array) for name, array in artifact.tensors.items()}
+    _check(path, theta)
+    record = artifact.description.get("record")
+    return Weights(theta, record if isinstance(record, dict) else {}, artifact.digest)
+
+
+def _check(path: str | os.PathLike[str], theta: Mapping[str, Tensor]) -> None:
+    given = {name: tuple(part.shape) for name, part in theta.items()}
+    recurrent = theta.get("recurrent")
+    hidden_size = hidden_size_of(theta) if recurrent is not None and recurrent.ndim == 2 else 1
+    expected = theta_shapes(hidden_size)
+    if given != expected:
+        raise ArtifactError(
+            f"Weights of shapes {given} at path={str(path)!r}; expected {expected}, for some "
+            "hidden size."
+        )
+    broken = [name for name, part in theta.items() if not part.isfinite().all()]
+    if broken:
+        raise ArtifactError(
+            f"Weights at path={str(path)!r} are not finite in {broken}; expected finite ones."
+        )
