@@ -31,7 +31,14 @@ from warmstart.space import (
     same_choice,
 )
 
-__all__ = ["default_configuration", "draw", "search_space", "space_filling", "tunable_estimators"]
+__all__ = [
+    "default_configuration",
+    "draw",
+    "search_space",
+    "space_filling",
+    "tunable_estimators",
+    "without_fixed",
+]
 
 _Parameters: TypeAlias = dict[str, Parameter]
 
@@ -289,7 +296,7 @@ def search_space(
         raise SearchSpaceError(
             f"estimator={known.name!r} given; expected one of {tunable_estimators()}."
         )
-    space = _without(_SPACES[known.name], fixed)
+    space = without_fixed(_SPACES[known.name], fixed)
     n_rows = math.nan if task is None else task.metafeatures["NumberOfInstances"]
     if math.isnan(n_rows):
         return space
@@ -351,7 +358,7 @@ def _at(space: SearchSpace, point: np.ndarray) -> Iterator[tuple[str, Value]]:
             yield name, value
 
 
-def _without(space: SearchSpace, fixed: Configuration) -> SearchSpace:
+def without_fixed(space: SearchSpace, fixed: Configuration) -> SearchSpace:
     """The space without what is fixed, and without what has no effect then."""
     parameters: dict[str, Parameter] = {}
     conditions: dict[str, Condition] = {}

@@ -17,7 +17,32 @@ _FAMILIES: Final = (
     (r".*_agnostic|ada", "agnostic"),
     (r"credit-approval|Australian", "credit-approval"),
     (r"splice|dna", "splice"),  # dna is splice with its letters as bits
+    (r"(294_)?satellite_image", "satimage"),
     (r"satimage|Satellite", "satimage"),
+    # The names that PMLB, WEKA and scikit-learn give to the same data, or to pieces of them.
+    (r"mfeat_.*", "mfeat"),
+    (r"(\d+_)?fri_c.*", "fri_c"),
+    (r"GAMETES_.*", "GAMETES"),
+    (r"waveform[-_].*", "waveform-5000"),
+    (r"led\d+|LED-.*", "LED-display-domain-7digit"),
+    (r"[Hh]ill[-_][Vv]alley.*", "hill-valley"),
+    (r"clean\d", "clean"),
+    (r"(\d+_)?analcatdata_cyyoung.*", "analcatdata_cyyoung"),
+    (r"(561_|230_machine_)?cpu", "cpu"),
+    (r"(\d+_)?analcatdata_apnea.*", "analcatdata_apnea"),
+    (r"chess|kr[-_]vs[-_]kp", "kr-vs-kp"),
+    (r"mushroom|agaricus_lepiota", "mushroom"),
+    (r"balance[-_]scale", "balance-scale"),
+    (r"tic[-_]tac[-_]toe", "tic-tac-toe"),
+    (r"car|car_evaluation", "car"),
+    (r"segment|segmentation", "segment"),
+    (r"magic|MagicTelescope", "MagicTelescope"),
+    (r"glass\d?", "glass"),
+    (r"wdbc|sklearn_breast_cancer", "wdbc"),
+    (r"(sklearn_)?iris", "iris"),
+    (r"wine|sklearn_wine|wine_recognition", "wine"),
+    (r"optdigits|sklearn_digits", "optdigits"),
+    (r"parity.*", "parity"),
 )
 
 # OpenML's names of data sets and tasks for which no qualities were collected.

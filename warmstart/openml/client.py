@@ -64,6 +64,16 @@ class Dataset:
     qualities: Mapping[str, float] | None = None
 
 
+class Data(NamedTuple):
+    """A data set with its rows; ``y`` is None where OpenML names no target."""
+
+    name: str
+    licence: str
+    X: Any
+    y: Any
+    categorical: tuple[str, ...]
+
+
 class Client:
     """Reads an OpenML server through the ``openml`` package; made by ``connect``.
 
@@ -160,6 +170,22 @@ class Client:
                         dataset_id, found.licence, found.qualities if qualities else None
                     )
         return Dataset(dataset_id)
+
+    def data(self, dataset_id: int) -> Data:
+        """Get a data set with its rows, by its id."""
+        with _fresh_cache(self._openml):
+            found = self._call(
+                f"data set {dataset_id}",
+                self._openml.datasets.get_dataset,
+                dataset_id,
+                download_data=True,
+            )
+            target = found.default_target_attribute
+            X, y, categorical, names = self._call(
+                f"the rows of data set {dataset_id}", found.get_data, target=target
+            )
+        nominal = [name for name, is_nominal in zip(names, categorical, strict=True) if is_nominal]
+        return Data(found.name, found.licence or "", X, y, tuple(nominal))
 
     def _call(self, what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         try:
