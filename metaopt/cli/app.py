@@ -9,6 +9,7 @@ from typing import TextIO
 import typer
 
 from metaopt.cli.bench import bench
+from metaopt.cli.collect import collect
 from metaopt.cli.demo import demo
 from metaopt.cli.info import info
 from metaopt.cli.openml import openml
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, suggest, openml, train, bench, info):
+for command in (demo, suggest, openml, collect, train, bench, info):
     app.command()(command)
 
 
