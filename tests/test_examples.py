@@ -47,6 +47,14 @@ def test_own_studies_are_sources(tmp_path):
     assert "'model__alpha': 'alpha" in out.replace('"', "'")
 
 
+def test_estimators_are_chosen_between(tmp_path):
+    pytest.importorskip("lightgbm", reason="the example tunes LightGBM, an optional dependency")
+    out = run(tmp_path, EXAMPLES / "search_estimators.py", "--trials", 4)
+    assert "boosting__num_leaves" in out
+    assert "Best ROC AUC 0.9" in out
+    assert re.search(r"^0\.9\d+ on rows that the search did not see$", out, flags=re.MULTILINE)
+
+
 def test_several_processes_share_a_study(tmp_path):
     out = run(tmp_path, EXAMPLES / "several_processes.py", "--trials", 4, "--processes", 2)
     n_trials, n_different = map(int, re.findall(r"^(\d+) trials, (\d+) different", out)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any, Final
 
 from sklearn.pipeline import Pipeline
@@ -119,7 +120,11 @@ def _fit_lightgbm(
     ]
     if weight is not None:
         params["eval_sample_weight"] = [weight]
-    booster.fit(X, y, eval_set=[(X_validation, y_validation)], callbacks=callbacks, **params)
+    if "eval_X" in signature(booster.fit).parameters:  # LightGBM from 4.7 on
+        params |= {"eval_X": X_validation, "eval_y": y_validation}
+    else:
+        params["eval_set"] = [(X_validation, y_validation)]
+    booster.fit(X, y, callbacks=callbacks, **params)
     # Boosting with dropout never stops early, and then has no best iteration.
     return int(booster.best_iteration_ or booster.n_estimators_)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import _safe_indexing, get_tags
 
-from warmstart.sklearn.early_stopping import fit_until_worse
+from warmstart.sklearn.early_stopping import booster_path, fit_until_worse
 
 #: The name of the only score of a search.
 SCORE = "score"
@@ -89,7 +89,7 @@ def fit_fold(work: Work, estimator: Any, candidate: str, fold: int) -> FoldResul
     started = time.perf_counter()
     n_trees = None
     try:
-        if work.early_stopping_rounds is not None:
+        if work.early_stopping_rounds is not None and booster_path(estimator) is not None:
             weight = work.fit_params.get(candidate, {}).get("sample_weight")
             n_trees = fit_until_worse(
                 estimator,
