@@ -104,6 +104,16 @@ class Surrogate:
 
     def losses(self, instance: str, configurations: Sequence[Configuration]) -> np.ndarray:
         """The negated output of the network, ``(n,)``."""
+        outputs = self.outputs(instance, configurations, self.description["fidelity"])
+        return -np.asarray(outputs[:, self._output], dtype=float)
+
+    def outputs(
+        self,
+        instance: str,
+        configurations: Sequence[Configuration],
+        fidelity: Mapping[str, float],
+    ) -> np.ndarray:
+        """All outputs ``(n, n_outputs)`` at one fidelity, such as an epoch."""
         n = len(configurations)
         encoding = self.description["encoding"]
         categorical = np.zeros((n, len(self.description["categorical_inputs"])), dtype=np.int32)
@@ -115,20 +125,19 @@ class Surrogate:
             column = self._python[name]
             categorical[:, j] = [encoding[name][c.get(column, "#na#")] for c in configurations]
         for j, name in enumerate(self.description["continuous_inputs"]):
-            if name in self.description["fidelity"]:
-                continuous[:, j] = self.description["fidelity"][name]
+            if name in fidelity:
+                continuous[:, j] = fidelity[name]
                 continue
             column = self._python[name]
             continuous[:, j] = [c.get(column, 0.0) for c in configurations]
-        outputs = self._session.run(None, self._feed(categorical, continuous))[0]
-        return -np.asarray(outputs[:, self._output], dtype=float)
+        return np.asarray(self._session.run(None, self._feed(categorical, continuous))[0])
 
     def _feed(self, categorical: np.ndarray, continuous: np.ndarray) -> dict[str, np.ndarray]:
         return {"x_cat": categorical, "x_cont": continuous}
 
 
 @dataclass(frozen=True)
-class _Instance:
+class SurrogateInstance:
     """What is known of one instance of a surrogate."""
 
     number: str
@@ -139,7 +148,10 @@ class _Instance:
     qualities: Mapping[str, float] | None
 
 
-def _instances(data: Path, source: str, instances: Collection[str]) -> Iterator[_Instance]:
+def surrogate_instances(
+    data: Path, source: str, instances: Collection[str]
+) -> Iterator[SurrogateInstance]:
+    """What is known of instances of a surrogate."""
     by_task = SCENARIOS[source].instances_are_tasks
     kind, column = ("task", "task_id") if by_task else ("dataset", "dataset_id")
     known = TASK_NAMES if by_task else DATASET_NAMES
@@ -149,7 +161,7 @@ def _instances(data: Path, source: str, instances: Collection[str]) -> Iterator[
         task = f"openml-{kind}-{number}"
         name = str(rows.iloc[0]["name"]) if len(rows) else known.get(int(number), "")
         dataset = f"openml-dataset-{rows.iloc[0]['dataset_id']}" if len(rows) else ""
-        yield _Instance(
+        yield SurrogateInstance(
             number=number,
             task=task,
             dataset=dataset or ("" if by_task else task),
@@ -163,7 +175,9 @@ def surrogate_families(data: Path, source: str) -> dict[str, str]:
     """The family of each task that ``surrogate_problems`` makes a problem of."""
     path = data / "surrogates" / SCENARIOS[source].directory / "scenario.json"
     instances = json.loads(path.read_text())["instances"]
-    return {instance.task: instance.family for instance in _instances(data, source, instances)}
+    return {
+        instance.task: instance.family for instance in surrogate_instances(data, source, instances)
+    }
 
 
 def surrogate_problems(
@@ -172,7 +186,7 @@ def surrogate_problems(
     """The problems of one surrogate, one for each instance; ``tasks`` says which, if not all."""
     surrogate = Surrogate(data, SCENARIOS[source])
     reference = surrogate.space.sample(N_REFERENCE, np.random.default_rng(0))
-    for instance in _instances(data, source, surrogate.description["instances"]):
+    for instance in surrogate_instances(data, source, surrogate.description["instances"]):
         if tasks is not None and instance.task not in tasks:
             continue
         losses = surrogate.losses(instance.number, reference)
@@ -213,7 +227,7 @@ def surrogate_tasks(data: Path, source: str) -> Iterator[SurrogateTask]:
     """The instances of a surrogate, to be sampled."""
     scenario = SCENARIOS[source]
     surrogate = Surrogate(data, scenario)
-    for instance in _instances(data, source, surrogate.description["instances"]):
+    for instance in surrogate_instances(data, source, surrogate.description["instances"]):
         info = TaskInfo(
             estimator=scenario.estimator,
             task=instance.task,
