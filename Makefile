@@ -16,11 +16,12 @@ ARTIFACT := warmstart/artifacts/openml.safetensors
 # Processes run side by side here; each with threads of its own would be slower.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help demo test lint bench artifact clean
+.PHONY: help demo test test-slow lint bench artifact clean
 
 help:
 	@echo "make demo      tune a model on bundled data, beside Optuna's TPE: 3 minutes, no torch"
 	@echo "make test      lint, types and tests"
+	@echo "make test-slow the tests that take minutes each"
 	@echo "make lint      lint and types"
 	@echo "make bench     the benchmark, into bench-results/ (DATA=directory of runs)"
 	@echo "make artifact  make the shipped artifact anew from OpenML (SERVER=url STORE=directory"
@@ -32,6 +33,9 @@ demo: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest -n $(JOBS)
+
+test-slow: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n $(JOBS) -m slow
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
