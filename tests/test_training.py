@@ -194,6 +194,13 @@ def test_what_else_was_measured_makes_a_history_of_its_own():
     of_auc.check()
 
 
+@pytest.mark.parametrize(("metric", "largest"), [("rmse", 20.5), ("accuracy", 1e9)])
+def test_a_loss_without_a_bound_is_capped_where_it_is_far_off(metric, largest):
+    trials = [Trial({"x": x}, loss) for x, loss in enumerate([0.5, 1.5, 2.5, 3.5, 1e9])]
+    (capped,) = by_metric([History.from_trials(TaskInfo("bowl", "t", metric, "own"), trials)])
+    assert capped.losses.tolist() == [0.5, 1.5, 2.5, 3.5, largest]
+
+
 def test_of_two_histories_of_one_task_the_longer_is_taken():
     chosen, left_out = one_for_each_task([history(n=10), history(n=20), history(n=15)])
     assert [len(one) for one in chosen] == [20]

@@ -16,7 +16,7 @@ from warmstart.errors import HistoryError
 from warmstart.kernels import matern52, squared_distances
 from warmstart.lengthscales import fit_lengthscales
 from warmstart.prior import Prior, SourceTask, descriptor_weights
-from warmstart.regret import from_log_regret, log_regret, robust_regret
+from warmstart.regret import from_log_regret, log_regret, regret
 from warmstart.space import SearchSpace
 
 #: Meta-features by which tasks are compared: rows, columns and classes carry most of what
@@ -93,7 +93,7 @@ def learn_prior(
         )
     rng = np.random.default_rng(seed)
     encoding = Encoding(space)
-    targets = [log_regret(robust_regret(history.losses)) for history in usable]
+    targets = [log_regret(regret(history.losses)) for history in usable]
     lengthscales, noise = _shared_lengthscales(encoding, usable, targets, rng)
 
     best = [history.coordinates[_best(z)] for history, z in zip(usable, targets, strict=True)]
@@ -149,7 +149,7 @@ def extend_prior(
     values = np.empty((len(usable), len(Z)))
     best = []
     for t, history in enumerate(usable):
-        z = log_regret(robust_regret(history.losses))
+        z = log_regret(regret(history.losses))
         best.append(history.coordinates[_best(z)])
         chosen = rng.permutation(len(z))[: _trials_each(len(usable))]
         E = prior.scale(prior.encoding.features(history.coordinates[chosen]))

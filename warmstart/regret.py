@@ -33,18 +33,13 @@ def regret(losses: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(losses), scaled, 1.0)
 
 
-def robust_regret(losses: np.ndarray) -> np.ndarray:
-    """As ``regret``, where losses far beyond the median count as much as the worst.
-
-    Raises:
-        ValueError: If no trial finished.
-    """
+def capped(losses: np.ndarray) -> np.ndarray:
+    """Losses ``(n,)`` of one task, those far beyond the median lowered to where "far" begins."""
     finished = losses[np.isfinite(losses)]
-    if len(finished):
-        best, median = finished.min(), np.median(finished)
-        if median > best:
-            losses = np.minimum(losses, best + _CAP * (median - best))
-    return regret(losses)
+    if not len(finished):
+        return losses
+    best, median = finished.min(), np.median(finished)
+    return np.minimum(losses, best + _CAP * (median - best)) if median > best else losses
 
 
 def log_regret(regrets: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from warmstart.errors import HistoryError, UnknownEstimatorError
 from warmstart.history import History, HistoryKey
 from warmstart.learning import AlignedHistory
 from warmstart.metrics import HIGHER_IS_BETTER, metric_name
+from warmstart.regret import capped
 from warmstart.store import HistoryStore
 
 Histories: TypeAlias = HistoryStore | str | os.PathLike[str] | Iterable[History]
@@ -104,21 +105,30 @@ def by_metric(histories: Iterable[History]) -> list[History]:
     """The histories, and one more for each other metric that the same trials were judged by.
 
     Metrics are those of ``warmstart.metrics``; trials in which one was not measured are left out
-    of its history.
+    of its history. Losses that know no upper bound are capped, since one diverged model would
+    make all others look alike.
     """
     told_apart = []
     for history in histories:
         metric = metric_name(history.info.metric)
-        told_apart.append(replace(history, info=replace(history.info, metric=metric)))
+        told_apart.append(_judged_by(metric, history, history.losses))
         for measure, values in history.measures.items():
             if measure == metric or measure not in HIGHER_IS_BETTER:
                 continue
             measured = history.subset(np.isfinite(values) & (history.states == "complete"))
             sign = -1.0 if HIGHER_IS_BETTER[measure] else 1.0
-            info = replace(history.info, metric=measure)
-            losses = sign * measured.measures[measure]
-            told_apart.append(replace(measured, info=info, losses=losses))
+            told_apart.append(_judged_by(measure, measured, sign * measured.measures[measure]))
     return told_apart
+
+
+def _judged_by(metric: str, history: History, losses: np.ndarray) -> History:
+    # What is better when lower is an error or a log loss, without a bound.
+    is_bounded = HIGHER_IS_BETTER.get(metric, True)
+    return replace(
+        history,
+        info=replace(history.info, metric=metric),
+        losses=losses if is_bounded else capped(losses),
+    )
 
 
 def one_for_each_task(histories: Sequence[History]) -> tuple[list[History], list[LeftOut]]:
