@@ -18,7 +18,7 @@ from warmstart.artifact import read_artifact
 from warmstart.errors import WarmStartWarning
 from warmstart.store import HistoryStore
 
-COMMANDS = ("demo", "suggest", "openml", "train", "bench", "info")
+COMMANDS = ("demo", "suggest", "openml", "collect", "train", "bench", "info")
 
 
 @pytest.fixture
