@@ -78,6 +78,8 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
         {
             "aligned",
             "axes",
+            "curve_model",
+            "curves",
             "encoding",
             "kernels",
             "learning",
@@ -99,6 +101,7 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
             "explanation",
             "planning",
             "provenance",
+            "pruner",
             "sampler",
             "study_trials",
             "suggestion",
@@ -113,14 +116,16 @@ METAOPT_PARTS = {
     "collect",
     "demo",
     "demo_progress",
+    "embedding",
     "episodes",
     "learners",
     "optim",
+    "schedule",
     "training",
 }
 # Parts of metaopt that train and step with torch; all else runs without it.
 METAOPT_WITH_TORCH = {"episodes", "learners", "optim"}
-BENCHMARKS_WITH_TORCH = "metaopt.benchmarks.learners"
+BENCHMARKS_WITH_TORCH = ("metaopt.benchmarks.learners", "metaopt.benchmarks.optimizers")
 
 # What the light modules load only where they use it.
 HEAVY = {"openml", "pandas", "pyarrow", "scipy", "sklearn", "torch"}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from warmstart.explanation import explain
     from warmstart.history import History, TaskInfo
     from warmstart.lookalike import look_alike
+    from warmstart.pruner import WarmStartPruner
     from warmstart.recording import Recorder, record
     from warmstart.sampler import WarmStartSampler
     from warmstart.store import HistoryStore
@@ -32,6 +33,7 @@ __all__ = [
     "TaskInfo",
     "Trial",
     "WarmStartError",
+    "WarmStartPruner",
     "WarmStartSampler",
     "WarmStartWarning",
     "describe",
@@ -53,6 +55,7 @@ _MODULES = {
     "TaskInfo": "history",
     "Trial": "trial",
     "WarmStartError": "errors",
+    "WarmStartPruner": "pruner",
     "WarmStartSampler": "sampler",
     "WarmStartWarning": "errors",
     "describe": "descriptor",
