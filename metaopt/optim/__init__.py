@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from metaopt.optim.optimizer import LSTMOptimizer
+    from metaopt.optim.schedule import LearnedSchedule
 
 # Where each public name lives: a module is loaded when one of its names is first asked for.
-_HOMES: Final[dict[str, str]] = {}
+_HOMES: Final[dict[str, str]] = {
+    "LSTMOptimizer": "optimizer",
+    "LearnedSchedule": "schedule",
+}
 
-__all__: list[str] = []
+__all__ = ["LSTMOptimizer", "LearnedSchedule"]
 
 
 def __getattr__(name: str) -> Any:

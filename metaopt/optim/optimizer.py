@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from metaopt.optim import rule
 from metaopt.optim.arrays import Array
 from metaopt.optim.backends import one_by_one
 from metaopt.optim.controller import Theta, hidden_size_of
+from metaopt.optim.losses import Loss, seen_loss
 from metaopt.optim.options import check_options, group_options
 from metaopt.optim.packing import (
     MOMENTS,
@@ -32,7 +32,6 @@ from metaopt.optim.stepping import choose_backend, take_step
 from metaopt.optim.weights import load_weights, shipped_path
 from warmstart.errors import WarmStartWarning
 
-Loss = float | Tensor
 # Parameters, their gradients, and how many of them are of which group.
 _Ready = tuple[list[Tensor], list[Tensor], list[tuple[int, int]]]
 
@@ -171,7 +170,9 @@ class LSTMOptimizer(torch.optim.Optimizer):
             loss = -loss
         for device, (params, grads, group_sizes) in ready.items():
             pack = self._pack(device, params, group_sizes)
-            seen: Array = self._as_tensor(loss, device) if refresh else pack.unknown
+            seen: Array = pack.unknown
+            if refresh:
+                seen = seen_loss(loss, device, self._distributed)
             grads = self._to_minimise(grads, group_sizes)
             total_steps: Array
             options, total_steps = self._options_of(pack)
@@ -342,25 +343,6 @@ class LSTMOptimizer(torch.optim.Optimizer):
                 grads[part] = torch._foreach_neg(grads[part])
             start += n_tensors
         return grads
-
-    def _as_tensor(self, loss: Loss | None, device: torch.device) -> Tensor:
-        """The loss, 0-dimensional, on a device; the mean of all processes."""
-        if isinstance(loss, Tensor):
-            if loss.numel() != 1:
-                raise ValueError(
-                    f"A loss of shape {tuple(loss.shape)} given; expected one element: give its "
-                    "mean or sum, whichever was differentiated."
-                )
-            seen = loss.detach().to(device, torch.float32, non_blocking=True).reshape(())
-        else:
-            seen = torch.full((), math.nan if loss is None else float(loss), device=device)
-        if self._distributed is False or not torch.distributed.is_available():
-            return seen
-        if self._distributed is None and not torch.distributed.is_initialized():
-            return seen
-        seen = seen / torch.distributed.get_world_size()
-        torch.distributed.all_reduce(seen)
-        return seen
 
     def _compiled(self) -> Callable[..., None]:
         if self._compiled_step is None:

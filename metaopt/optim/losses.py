@@ -1,0 +1,43 @@
+"""The loss that a training hands in: of any kind, on any device, of one process or of many."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+Loss = float | Tensor
+
+
+def seen_loss(loss: Loss | None, device: torch.device, distributed: bool | None) -> Tensor:
+    """The loss as the controller sees it.
+
+    Args:
+        loss: A number or a tensor of one element, on any device; None: unknown.
+        device: Where it is needed.
+        distributed: Whether to average over all processes; None: where ``torch.distributed`` is
+            initialised. Unknown in one process, it is unknown in all.
+
+    Returns:
+        0-dimensional float32; NaN where unknown.
+
+    Raises:
+        ValueError: If the loss has more than one element.
+    """
+    if isinstance(loss, Tensor):
+        if loss.numel() != 1:
+            raise ValueError(
+                f"A loss of shape {tuple(loss.shape)} given; expected one element: give its mean "
+                "or sum, whichever was differentiated."
+            )
+        seen = loss.detach().to(device, torch.float32, non_blocking=True).reshape(())
+    else:
+        seen = torch.full((), math.nan if loss is None else float(loss), device=device)
+    if distributed is False or not torch.distributed.is_available():
+        return seen
+    if distributed is None and not torch.distributed.is_initialized():
+        return seen
+    seen = seen / torch.distributed.get_world_size()
+    torch.distributed.all_reduce(seen)
+    return seen
