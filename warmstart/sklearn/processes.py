@@ -15,6 +15,8 @@ from sklearn.utils.parallel import Parallel, delayed
 _LEAST_USE: Final = 0.9
 # Parameters that say how many threads an estimator starts.
 _THREADS: Final = ("n_jobs", "nthread", "thread_count")
+# Libraries whose estimators start as many as there are, whatever the environment says.
+_GREEDY: Final = ("catboost", "lightgbm", "xgboost")
 
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -68,14 +70,21 @@ def trials_at_a_time(n_workers: int, n_folds: int) -> int:
 
 def with_one_thread(estimator: Any) -> Any:
     """The estimator, and all in it, with one thread where it would take as many as there are."""
-    settings = estimator.get_params(deep=True)
-    one = {
-        name: 1
-        for name, value in settings.items()
-        if name.rpartition("__")[2] in _THREADS
-        and (value is None or (isinstance(value, int) and value < 1))
-    }
+    settings = {"": estimator, **estimator.get_params(deep=True)}
+    one = {}
+    for name, value in settings.items():
+        path, _, parameter = name.rpartition("__")
+        if parameter in _THREADS and (
+            (isinstance(value, int) and value < 1)
+            or (value is None and _is_greedy(settings.get(path)))
+        ):
+            one[name] = 1
     return estimator.set_params(**one) if one else estimator
+
+
+def _is_greedy(part: object) -> bool:
+    """Whether it takes all threads there are where nothing is said."""
+    return any(base.__module__.partition(".")[0] in _GREEDY for base in type(part).__mro__)
 
 
 @contextlib.contextmanager
