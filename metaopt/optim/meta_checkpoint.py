@@ -86,7 +86,7 @@ def load_checkpoint(
         return MetaState(**loaded, **values), options
     except Exception as error:
         raise ValueError(
-            f"{path} is not a checkpoint of this version ({type(error).__name__}: {error}); "
+            f"{path} is not a checkpoint of this version ({type(error).__name__}); "
             "delete it to start anew."
         ) from error
 
