@@ -47,7 +47,8 @@ bench: $(VENV)/installed-dev
 
 artifact: $(VENV)/installed-dev
 	$(BIN)/metaopt openml --server $(SERVER) --flow 6969 --flow 6970 --flow 7707 --store $(STORE)
-	$(BIN)/metaopt train --store $(STORE) $(if $(DATA),--surrogates $(DATA)) --out $(ARTIFACT)
+	$(BIN)/metaopt train --store $(STORE) --store metaopt/histories --fewest-tasks 20 \
+		$(if $(DATA),--surrogates $(DATA)) --out $(ARTIFACT)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -201,6 +201,18 @@ def test_a_loss_without_a_bound_is_capped_where_it_is_far_off(metric, largest):
     assert capped.losses.tolist() == [0.5, 1.5, 2.5, 3.5, largest]
 
 
+def test_an_estimator_with_fewer_tasks_than_asked_is_left_out():
+    few = [history(task, estimator="few", metric=m) for task in "ab" for m in ("auc", "accuracy")]
+    enough = [history(task) for task in "abc"]
+    report = meta_train([*few, *enough], fewest_tasks=3)
+    assert list(report.priors) == ["bowl"]
+    assert {left_out.reason for left_out in report.left_out} == {
+        "2 tasks of its estimator, fewer than the 3 asked"
+    }
+    with pytest.raises(HistoryError, match="fewer than the 3 asked"):
+        meta_train(few, fewest_tasks=3)
+
+
 def test_of_two_histories_of_one_task_the_longer_is_taken():
     chosen, left_out = one_for_each_task([history(n=10), history(n=20), history(n=15)])
     assert [len(one) for one in chosen] == [20]

@@ -1,6 +1,6 @@
 """From LCBench's learning curves to the artifact of ``WarmStartPruner``, in minutes.
 
-Run as ``python -m metaopt.training.learning_curves``; the same data and seed make the same file.
+The same data and seed make the same file.
 """
 
 from __future__ import annotations
@@ -8,17 +8,14 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import numpy as np
-import typer
 
-from metaopt.benchmarks.data_directory import data_directory
-from metaopt.benchmarks.learning_curves import MEASURES, CurveTask, curve_tasks
+from metaopt.benchmarks.learning_curves import MEASURES, CurveTask
 from metaopt.training.curves import PRICE, Moments, draw_moments, learn_curve_model
 from warmstart.artifact import write_artifact
-from warmstart.curve_model import SHIPPED, CurveModel, pack_curve_model
+from warmstart.curve_model import CurveModel, pack_curve_model
 from warmstart.threads import one_thread
 
 N_CONFIGURATIONS: Final = 500
@@ -68,32 +65,3 @@ def train_curves(
     tensors, description = pack_curve_model(model, card)
     write_artifact(out, tensors, description)
     return model
-
-
-def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Data directory with surrogates. Default: $WARMSTART_DATA.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="The artifact to write.")] = SHIPPED,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Leave out a task or family; may be given again.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of all random choices.")] = 0,
-) -> None:
-    """Learn when to stop learning curves, and write an artifact for WarmStartPruner."""
-    left_out = set(exclude or ())
-    tasks = [
-        task
-        for task in curve_tasks(data_directory(data))
-        if not left_out & {task.task, task.family}
-    ]
-    moments = []
-    for number, task in enumerate(tasks, 1):
-        moments.append(moments_of(task, seed=seed))
-        print(f"{number}/{len(tasks)} {task.task} ({task.family})", flush=True)
-    train_curves(moments, tasks=[task.task for task in tasks], out=out, seed=seed)
-    print(f"{out}: {out.stat().st_size} bytes")
-
-
-if __name__ == "__main__":
-    typer.run(main)

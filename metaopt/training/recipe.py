@@ -1,11 +1,9 @@
-"""The recipe of the shipped artifact: OpenML's runs from a store, and surrogates of others.
+"""The recipe of the shipped artifact: runs from OpenML and of our own, and surrogates of others.
 
-These commands make it anew, with DATA the data directory of the benchmarks::
-
-    metaopt openml --flow 6969 --flow 6970 --flow 7707 --store histories/
-    metaopt train --store histories/ --surrogates DATA --out warmstart/artifacts/openml.safetensors
-
-What they make depends on the runs that the server lists; the same runs make the same bytes.
+``make artifact SERVER=… DATA=…`` makes it anew: ``metaopt openml`` reads the runs of flows 6969,
+6970 and 7707 into a store, and ``metaopt train`` learns from that store, from ``metaopt/histories``
+(runs of our own, made by ``metaopt collect``), and from the surrogates in the data directory. What
+it makes depends on the runs that the server lists; the same runs make the same bytes.
 """
 
 from __future__ import annotations
@@ -32,6 +30,7 @@ def train_artifact(
     out: str | os.PathLike[str],
     estimators: Collection[str] | None = None,
     exclude: Collection[str] = (),
+    fewest_tasks: int = 1,
     seed: int = 0,
     progress: bool | Report | None = None,
 ) -> TrainingReport:
@@ -47,6 +46,7 @@ def train_artifact(
         out: Where to write the artifact.
         estimators: As for ``meta_train``.
         exclude: As for ``meta_train``.
+        fewest_tasks: As for ``meta_train``.
         seed: Of all random choices.
         progress: As for ``meta_train``.
 
@@ -75,6 +75,7 @@ def train_artifact(
             out,
             estimators=estimators,
             exclude=exclude,
+            fewest_tasks=fewest_tasks,
             seed=seed,
             card=card,
             progress=report,

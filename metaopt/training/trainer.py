@@ -68,6 +68,7 @@ def meta_train(
     *,
     estimators: Collection[str] | None = None,
     exclude: Collection[str] = (),
+    fewest_tasks: int = 1,
     seed: int = 0,
     card: Mapping[str, Any] | None = None,
     progress: bool | Report | None = None,
@@ -84,6 +85,7 @@ def meta_train(
         artifact: Where to write; what was there stays until all is done. None: nowhere.
         estimators: Names of those to learn; None: all.
         exclude: Tasks to leave out, by id, name, data set or family.
+        fewest_tasks: An estimator with fewer tasks to learn from is left out.
         seed: Of all random choices.
         card: What else the artifact's card should say: JSON values, by name.
         progress: True: a bar on a terminal, plain lines elsewhere, on standard error; or a
@@ -122,6 +124,11 @@ def meta_train(
             left_out += others
             space, aligned, others = _aligned(name, chosen)
             left_out += others
+            n_tasks = len({(one.task.source, one.task.id) for one in aligned})
+            if space is not None and n_tasks < fewest_tasks:
+                reason = f"{n_tasks} tasks of its estimator, fewer than the {fewest_tasks} asked"
+                left_out += [LeftOut(history.info.key, reason) for history in chosen]
+                continue
             if space is not None:
                 usable[name] = aligned
                 priors[name] = learn_prior(
