@@ -1,7 +1,7 @@
 """The recipe of the shipped artifact: runs from OpenML and of our own, and surrogates of others.
 
 ``make artifact SERVER=… DATA=…`` makes it anew: ``metaopt openml`` reads the runs of flows 6969,
-6970 and 7707 into a store, and ``metaopt train`` learns from that store, from ``metaopt/histories``
+6970 and 7707 into a store; ``metaopt train`` learns from that store, from ``metaopt/histories``
 (runs of our own, made by ``metaopt collect``), and from the surrogates in the data directory. What
 it makes depends on the runs that the server lists; the same runs make the same bytes.
 """
