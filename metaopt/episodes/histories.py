@@ -48,33 +48,37 @@ class HistoryTask:
             )
 
     def episode(self, generator: torch.Generator) -> Episode:
-        """See ``Task``; the support is a random set of trials, shorter ones padded."""
-        n = len(self.y)
-        most = min(self.most_support, n - 1)
+        """See ``Task``; support and query are random sets of trials."""
+        most = min(self.most_support, len(self.y) - 1)
         n_support = int(torch.randint(most + 1, (1,), generator=generator))
         return self.split(n_support, generator)
 
     def split(self, n_support: int, generator: torch.Generator) -> Episode:
-        """An episode with a support of so many trials, padded to ``most_support``.
+        """An episode with a support of so many trials; both sides padded to their full size.
 
         Raises:
-            ValueError: If no trial would be left to predict.
+            ValueError: If no trial would be left to predict, or it is more than ``most_support``.
         """
-        if not 0 <= n_support < len(self.y):
-            raise ValueError(
-                f"Support of {n_support} trials given; expected 0 to {len(self.y) - 1}."
-            )
+        most = min(self.most_support, len(self.y) - 1)
+        if not 0 <= n_support <= most:
+            raise ValueError(f"Support of {n_support} trials given; expected 0 to {most}.")
         order = torch.randperm(len(self.y), generator=generator)
         s, q = order[:n_support], order[n_support : n_support + self.n_query]
-        support = Points.of(self.x[s], self.y[s])
-        room = self.most_support - n_support
-        padded = Points(
-            torch.nn.functional.pad(support.x, (0, 0, 0, room)),
-            torch.nn.functional.pad(support.y, (0, 0, 0, room)),
-            torch.nn.functional.pad(support.weight, (0, room)),
+        return Episode(
+            _padded(Points.of(self.x[s], self.y[s]), self.most_support),
+            _padded(Points.of(self.x[q], self.y[q]), self.n_query),
         )
-        query = Points.of(self.x[q], self.y[q])
-        return Episode(padded, query)
+
+
+def _padded(points: Points, n: int) -> Points:
+    """Points of one size, whatever a task has: batches of other shapes would cost time."""
+    room = n - len(points.x)
+    pad = torch.nn.functional.pad
+    return Points(
+        pad(points.x, (0, 0, 0, room)),
+        pad(points.y, (0, 0, 0, room)),
+        pad(points.weight, (0, room)),
+    )
 
 
 def history_tasks(

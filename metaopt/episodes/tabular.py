@@ -42,7 +42,7 @@ class TableTask:
         sizes = torch.bincount(self.y)
         sizes = sizes[sizes > 0].sort(descending=True).values
         needed = self.n_support + self.n_query
-        if len(sizes) < 2 or int(sizes[1] + sizes[-1]) < needed:
+        if len(sizes) < 2 or int(sizes[-2:].sum()) < needed:
             raise ValueError(
                 f"{self.name!r} with classes of {sizes.tolist()} rows given; "
                 f"expected two classes or more, any two of them with {needed} rows."
@@ -64,7 +64,9 @@ class TableTask:
         else:
             columns = torch.randint(n_columns, (self.n_features,), generator=generator)
         x = self.x[rows][:, columns]
-        x = (x - x.mean(0)) / x.std(0).clamp_min(1e-6)
+        spread = x.std(0)
+        is_constant = spread <= 1e-6 * x.abs().amax(0)
+        x = torch.where(is_constant, 0.0, (x - x.mean(0)) / torch.where(is_constant, 1.0, spread))
         y = (self.y[rows][:, None] == pair).to(x.dtype)
         s = self.n_support
         return Episode(Points.of(x[:s], y[:s]), Points.of(x[s:], y[s:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,8 @@ from metaopt.learners.tracing import traced
 
 #: Consecutive steps without a finite gradient after which training has failed.
 MOST_SKIPPED: Final = 100
+#: Recording takes as long as hundreds of steps.
+STEPS_BEFORE_TRACING: Final = 50
 
 MakeOptimizer: TypeAlias = Callable[[list[Tensor]], Optimizer]
 ADAM: Final[MakeOptimizer] = partial(Adam, lr=1e-3, fused=True)
@@ -134,24 +137,29 @@ def meta_fit(
         if progress is not None:
             progress(step + 1, loss)
         done = step + 1
-        if checkpoint is not None and rank == 0 and done % checkpoint_every in (0, n_steps - done):
+        is_due = done % checkpoint_every == 0 or done == n_steps
+        if checkpoint is not None and rank == 0 and is_due:
             run.save(checkpoint, done)
     return Fit({name: p.detach() for name, p in parameters.items()}, losses)
 
 
 class _MetaGradient:
-    """A learner's meta-gradient, recorded anew whenever the shapes of the episodes change."""
+    """A learner's meta-gradient, recorded for each shape of episodes that keeps coming."""
 
     def __init__(self, learner: Learner, generator: torch.Generator) -> None:
         self._learner = learner
         self._generator = generator
         self._traces: dict[tuple[torch.Size, ...], Callable[..., Any]] = {}
+        self._n_seen: Counter[tuple[torch.Size, ...]] = Counter()
 
     def __call__(self, theta: Theta, episodes: Episode) -> tuple[Theta, Tensor]:
         with torch.no_grad():
             if not self._learner.deterministic:
                 return self._direct(theta, episodes)
             shapes = tuple(tensor.shape for points in episodes for tensor in points)
+            self._n_seen[shapes] += 1
+            if self._n_seen[shapes] <= STEPS_BEFORE_TRACING:
+                return self._direct(theta, episodes)
             if shapes not in self._traces:
                 self._traces[shapes] = traced(self._direct, theta, episodes)
             return self._traces[shapes](theta, episodes)

@@ -8,6 +8,7 @@ from pathlib import Path
 from metaopt.benchmarks.learners.inputs import write_inputs
 from metaopt.benchmarks.learners.jobs import PARTS, JobOptions
 from metaopt.benchmarks.learners.run import run_learner_benchmark
+from metaopt.benchmarks.learners.training import Training
 
 
 def main() -> None:
@@ -31,12 +32,13 @@ def main() -> None:
     if given.prepare is not None:
         write_inputs(given.prepare, given.data)
         return
-    options = JobOptions(given.inputs, given.data, given.device, given.seed, given.share)
+    training = Training(given.seed, given.share, given.device)
     print(
         run_learner_benchmark(
             given.out,
             given.part or PARTS,
-            options,
+            JobOptions(given.inputs, training),
+            data=given.data,
             n_jobs=given.jobs,
             only_report=given.only_report,
         )

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from metaopt.benchmarks.learners.inputs import Inputs
 from metaopt.benchmarks.learners.intervals import mean_and_interval
+from metaopt.benchmarks.learners.training import Training, to_zero
 from metaopt.episodes.distribution import TaskSet
 from metaopt.episodes.episode import Episode, collate
 from metaopt.episodes.histories import HistoryTask, normal_scores
@@ -36,7 +37,6 @@ from metaopt.learners import (
     Theta,
     TNet,
     gaussian_nll,
-    meta_fit,
     query_losses,
     squared_error,
 )
@@ -69,9 +69,7 @@ def _learners(n_features: int) -> dict[str, Learner]:
 FAMILIES: Final = tuple(_learners(1))
 
 
-def run_family(
-    inputs: Inputs, source: str, family: str, *, seed: int, share: float, device: str
-) -> dict[str, Any]:
+def run_family(inputs: Inputs, source: str, family: str, training: Training) -> dict[str, Any]:
     """Train one learner on the inner training folds, and score it after each budget."""
     tasks, folds = score_tasks(inputs, source), inputs[f"{source}/fold"]
     learner = _learners(tasks[0].x.shape[1])[family]
@@ -83,22 +81,14 @@ def run_family(
     settings: dict[str, Any] = {}
     if isinstance(learner, Reptile):
         settings = {"optimizer": partial(torch.optim.SGD, lr=0.5)}
-    fit = meta_fit(
-        learner,
-        TaskSet(known),
-        n_steps=max(1, round(share * N_STEPS)),
-        n_tasks=N_TASKS,
-        seed=seed,
-        device=device,
-        rate=lambda progress: 1.0 - progress,
-        **settings,
+    fit = training.fit(
+        learner, TaskSet(known), n_steps=N_STEPS, n_tasks=N_TASKS, rate=to_zero, **settings
     )
-    theta = {name: p.cpu() for name, p in fit.theta.items()}
     unseen = [task for task, fold in zip(tasks, folds, strict=True) if fold == JUDGING_FOLD]
     after = {}
     for budget in BUDGETS:
-        episodes = _episodes(unseen, budget, seed=seed)
-        after[str(budget)] = _scores(learner, theta, episodes)
+        episodes = _episodes(unseen, budget, seed=training.seed)
+        after[str(budget)] = _scores(learner, fit.theta, episodes)
     return {"n_skipped": fit.n_skipped, "n_tasks": len(unseen), "after": after}
 
 

@@ -19,25 +19,29 @@ N_FOLDS: Final = 5
 Inputs = Mapping[str, np.ndarray]
 
 
-def read_inputs(path: Path | None, data: Path | None) -> Inputs:
-    """The inputs of a prepared file, or made now: pools only if recorded runs are there.
-
-    Args:
-        path: The file; None to make them.
-        data: Directory of recorded runs; None: as ``data_directory`` finds it.
-    """
-    if path is not None:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    return make_inputs(data)
+def read_inputs(path: Path) -> Inputs:
+    """The arrays of a file that ``write_inputs`` made."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def write_inputs(path: Path, data: Path | None) -> None:
-    """Make the inputs and write them, for another machine."""
+    """Make the inputs and write them; pools only if recorded runs are there.
+
+    Args:
+        path: Of the file, which ends in ``.npz``.
+        data: Directory of recorded runs; None: as ``data_directory`` finds it.
+    """
     arrays: dict[str, Any] = dict(make_inputs(data))
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name("new-" + path.name)
     np.savez_compressed(beside, **arrays)
     os.replace(beside, path)
+
+
+def has_pools(inputs: Inputs) -> bool:
+    """Whether recorded runs are among the inputs."""
+    return f"{POOL_SOURCES[0]}/x" in inputs
 
 
 def make_inputs(data: Path | None) -> Inputs:
@@ -56,12 +60,12 @@ def make_inputs(data: Path | None) -> Inputs:
     except FileNotFoundError:
         return inputs
     for source in POOL_SOURCES:
-        pools = _pools(directory, source)
+        pools = pools_of(directory, source)
         inputs |= {f"{source}/{name}": array for name, array in pools.items()}
     return inputs
 
 
-def _pools(data: Path, source: str) -> dict[str, np.ndarray]:
+def pools_of(data: Path, source: str) -> dict[str, np.ndarray]:
     """The tasks of one source, and what the greedy portfolio reaches on each.
 
     The portfolio is made of the tasks of other folds. Tasks are padded with NaN.

@@ -8,13 +8,13 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
 from metaopt.benchmarks.learners.inputs import N_FOLDS, POOL_SOURCES, read_inputs
+from metaopt.benchmarks.learners.training import Training
 
 
 @dataclass(frozen=True)
@@ -22,27 +22,22 @@ class JobOptions:
     """What is asked of every job.
 
     Attributes:
-        inputs: File of prepared inputs; None to make them.
-        data: Directory of recorded runs; None: as ``data_directory`` finds it.
-        device: Where to train.
-        seed: Of all training.
-        share: Of the outer steps; less than 1 for a quick look.
+        inputs: File that ``write_inputs`` made; needed by ``PARTS_WITH_INPUTS``.
+        training: Of all jobs; ``run_jobs`` gives each a checkpoint of its own.
     """
 
     inputs: Path | None = None
-    data: Path | None = None
-    device: str = "cpu"
-    seed: int = 0
-    share: float = 1.0
+    training: Training = field(default_factory=Training)
 
 
 #: Longest first, as far as known, so that none is left over at the end.
-PARTS: Final = ("proposer", "sinusoids", "digits", "histories", "speed")
+PARTS: Final = ("proposer", "sinusoids", "digits", "histories", "embeddings", "speed")
+PARTS_WITH_INPUTS: Final = frozenset({"proposer", "digits", "histories", "embeddings"})
 
 
 def job_names(parts: Sequence[str], *, with_pools: bool, device: str) -> list[str]:
     """The names of all jobs of some parts, such as ``"speed/processes"``."""
-    from metaopt.benchmarks.learners.digits import DIGIT_JOBS, SHOTS, SPLITS
+    from metaopt.benchmarks.learners.digits import DIGIT_JOBS, SHOTS
     from metaopt.benchmarks.learners.families import FAMILIES
     from metaopt.benchmarks.learners.sinusoids import SINE_JOBS
 
@@ -51,14 +46,12 @@ def job_names(parts: Sequence[str], *, with_pools: bool, device: str) -> list[st
         "proposer": pooled if with_pools else [],
         "sinusoids": list(SINE_JOBS),
         "digits": [
-            f"{split}/{n}-shot/{learner}"
-            for split in SPLITS
-            for n in SHOTS
-            for learner in (*DIGIT_JOBS, "references")
+            f"{n}-shot/{learner}" for n in SHOTS for learner in (*DIGIT_JOBS, "references")
         ],
         "histories": [f"{source}/{family}" for source in POOL_SOURCES for family in FAMILIES]
         if with_pools
         else [],
+        "embeddings": list(POOL_SOURCES) if with_pools else [],
         "speed": [*sorted({"cpu", device}), "processes"],
     }
     return [f"{part}/{name}" for part in PARTS if part in parts for name in names[part]]
@@ -89,25 +82,35 @@ def run_jobs(
         names: Of ``job_names``.
         options: Of all.
         directory: Where each result is written as JSON.
-        n_jobs: Processes at once. The jobs that measure speed run alone, after all others.
+        n_jobs: Processes at once; with 1, all run in this one. The jobs that measure speed run
+            alone, after all others.
         told: Called with the name and result of each job that ends.
     """
     directory.mkdir(parents=True, exist_ok=True)
     left = [name for name in names if not _file_of(directory, name).exists()]
-    timed = [name for name in left if name.startswith("speed/")]
+    alone = [name for name in left if n_jobs == 1 or name.startswith("speed/")]
+
+    def options_of(name: str) -> JobOptions:
+        kept = _file_of(directory, name).with_suffix(".pt")
+        return replace(options, training=replace(options.training, checkpoint=kept))
+
+    failures = []
     with ProcessPoolExecutor(n_jobs, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(run_job, name, options): name for name in left if name not in timed}
-        failures = []
+        running = {
+            pool.submit(run_job, name, options_of(name)): name
+            for name in left
+            if name not in alone
+        }
         for ended in as_completed(running):
             failure = ended.exception()
             if isinstance(failure, Exception):
                 failures.append(failure)
             else:
                 _keep(directory, running[ended], ended.result(), told)
+    for name in alone:
+        _keep(directory, name, run_job(name, options_of(name)), told)
     if failures:
         raise ExceptionGroup(f"{len(failures)} of {len(running)} jobs failed", failures)
-    for name in timed:
-        _keep(directory, name, run_job(name, options), told)
 
 
 def kept_results(names: Sequence[str], directory: Path) -> list[dict[str, Any]]:
@@ -133,70 +136,52 @@ def _file_of(directory: Path, name: str) -> Path:
     return directory / (re.sub(r"[^A-Za-z0-9.=-]+", "_", name) + ".json")
 
 
-@lru_cache(maxsize=1)
 def _inputs(options: JobOptions) -> Mapping[str, Any]:
-    return read_inputs(options.inputs, options.data)
+    assert options.inputs is not None, "run_learner_benchmark makes them"
+    return read_inputs(options.inputs)
 
 
 def _sinusoids(name: str, options: JobOptions) -> dict[str, Any]:
     from metaopt.benchmarks.learners.sinusoids import SINE_JOBS, run_sine_job
 
-    job = SINE_JOBS[name]
-    return run_sine_job(job, seed=options.seed, share=options.share, device=options.device)
+    return run_sine_job(SINE_JOBS[name], options.training)
 
 
 def _digits(name: str, options: JobOptions) -> dict[str, Any]:
     from metaopt.benchmarks.learners.digits import DIGIT_JOBS, run_digit_job, run_references
 
-    split, shots, learner = name.split("/")
-    n_shots = int(shots.removesuffix("-shot"))
+    shots, _, learner = name.partition("/")
+    inputs, n_shots = _inputs(options), int(shots.removesuffix("-shot"))
     if learner == "references":
-        return run_references(_inputs(options), split, n_shots, seed=options.seed)
-    return run_digit_job(
-        DIGIT_JOBS[learner],
-        _inputs(options),
-        split,
-        n_shots,
-        seed=options.seed,
-        share=options.share,
-        device=options.device,
-    )
+        return run_references(inputs, n_shots, seed=options.training.seed)
+    return run_digit_job(DIGIT_JOBS[learner], inputs, n_shots, options.training)
 
 
 def _proposer(name: str, options: JobOptions) -> dict[str, Any]:
     from metaopt.benchmarks.learners.proposer import run_proposer
 
     source, _, fold = name.partition("/")
-    return run_proposer(
-        _inputs(options),
-        source,
-        int(fold),
-        seed=options.seed,
-        share=options.share,
-        device=options.device,
-    )
+    return run_proposer(_inputs(options), source, int(fold), options.training)
 
 
 def _histories(name: str, options: JobOptions) -> dict[str, Any]:
     from metaopt.benchmarks.learners.families import run_family
 
     source, _, family = name.partition("/")
-    return run_family(
-        _inputs(options),
-        source,
-        family,
-        seed=options.seed,
-        share=options.share,
-        device=options.device,
-    )
+    return run_family(_inputs(options), source, family, options.training)
+
+
+def _embeddings(name: str, options: JobOptions) -> dict[str, Any]:
+    from metaopt.benchmarks.learners.embeddings import run_embedding
+
+    return run_embedding(_inputs(options), name, options.training)
 
 
 def _speed(name: str, options: JobOptions) -> dict[str, Any]:
     from metaopt.benchmarks.learners.speed import run_processes, run_speed
 
-    if name == "processes":
-        return run_processes(share=options.share)
-    return run_speed(share=options.share, device=name)
+    share = options.training.share
+    return run_processes(share=share) if name == "processes" else run_speed(name, share=share)
 
 
 _RUNNERS: Final[Mapping[str, Callable[[str, JobOptions], dict[str, Any]]]] = {
@@ -204,5 +189,6 @@ _RUNNERS: Final[Mapping[str, Callable[[str, JobOptions], dict[str, Any]]]] = {
     "digits": _digits,
     "proposer": _proposer,
     "histories": _histories,
+    "embeddings": _embeddings,
     "speed": _speed,
 }

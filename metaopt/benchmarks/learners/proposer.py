@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from metaopt.benchmarks.learners.inputs import Inputs
+from metaopt.benchmarks.learners.training import Training, to_zero
 from metaopt.episodes.distribution import TaskSet
 from metaopt.episodes.episode import Episode, Points
-from metaopt.learners import RL2, Theta, meta_fit
+from metaopt.learners import RL2, Theta
 
 N_TRIALS: Final = 10
-N_CANDIDATES: Final = 128  # of a pool, in an episode of meta-training
-N_TASKS: Final = 16
-N_STEPS: Final = 1500
+N_CANDIDATES: Final = 64  # of a pool, in an episode of meta-training
+N_TASKS: Final = 8
+N_STEPS: Final = 1000
 N_RANDOM: Final = 500  # random searches of each task
 
 
@@ -63,23 +64,19 @@ def pool_tasks(inputs: Inputs, source: str) -> list[PoolTask]:
     return tasks
 
 
-def train_proposer(
-    tasks: list[PoolTask], *, n_steps: int, seed: int, device: str, **settings: Any
-) -> tuple[RL2, Theta]:
-    """Train by reward on the pools of some tasks; the rate falls linearly to 0."""
-    learner = RL2(tasks[0].x.shape[1], n_trials=N_TRIALS, **settings)
-    fit = meta_fit(
+def train_proposer(tasks: list[PoolTask], training: Training) -> tuple[RL2, Theta]:
+    """Train by reward on the pools of some tasks."""
+    learner = RL2(tasks[0].x.shape[1], width=32, n_trials=N_TRIALS)
+    fit = training.fit(
         learner,
         TaskSet(tasks),
-        n_steps=n_steps,
+        n_steps=N_STEPS,
         n_tasks=N_TASKS,
-        seed=seed,
-        device=device,
         optimizer=partial(torch.optim.AdamW, lr=3e-3, weight_decay=1e-2, fused=True),
-        rate=lambda progress: 1.0 - progress,
+        rate=to_zero,
         max_norm=1.0,
     )
-    return learner, {name: p.cpu() for name, p in fit.theta.items()}
+    return learner, fit.theta
 
 
 def proposed_regret(learner: RL2, theta: Theta, task: PoolTask) -> np.ndarray:
@@ -97,24 +94,18 @@ def random_regret(task: PoolTask, *, seed: int) -> np.ndarray:
     return np.asarray(task.regret[order].cummin(1).values.mean(0).numpy())
 
 
-def run_proposer(
-    inputs: Inputs, source: str, fold: int, *, seed: int, share: float, device: str
-) -> dict[str, Any]:
+def run_proposer(inputs: Inputs, source: str, fold: int, training: Training) -> dict[str, Any]:
     """Train on the other folds, and give the regret of all three on the tasks of one fold."""
     tasks, folds = pool_tasks(inputs, source), inputs[f"{source}/fold"]
-    learner, theta = train_proposer(
-        [task for task, of in zip(tasks, folds, strict=True) if of != fold],
-        n_steps=max(1, round(share * N_STEPS)),
-        seed=seed,
-        device=device,
-    )
+    known = [task for task, of in zip(tasks, folds, strict=True) if of != fold]
+    learner, theta = train_proposer(known, training)
     portfolio = np.minimum.accumulate(inputs[f"{source}/portfolio"], axis=1)[:, :N_TRIALS]
     return {
         "curves": {
             tasks[i].name: {
                 "family": tasks[i].family,
                 "rl2": proposed_regret(learner, theta, tasks[i]).tolist(),
-                "random": random_regret(tasks[i], seed=seed).tolist(),
+                "random": random_regret(tasks[i], seed=training.seed).tolist(),
                 "portfolio": portfolio[i].tolist(),
             }
             for i in np.flatnonzero(folds == fold)

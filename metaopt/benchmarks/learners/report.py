@@ -39,10 +39,10 @@ def _sinusoids(results: Sequence[Result]) -> str:
 def _digits(results: Sequence[Result]) -> str:
     lines = ["Digits never seen in training, 5 ways: accuracy on 600 tasks, ± 95 %"]
     for result in results:
-        split, shots, learner = _name(result).split("/")
+        shots, _, learner = _name(result).partition("/")
         of = {learner: result} if "accuracy" in result else result
         lines += [
-            f"  trained on {split}, {shots}  {name:18} {100 * scores['accuracy']:5.1f} % "
+            f"  {shots}  {name:18} {100 * scores['accuracy']:5.1f} % "
             f"± {100 * scores['half_interval']:.1f}"
             for name, scores in of.items()
             if isinstance(scores, Mapping)
@@ -92,6 +92,16 @@ def _histories(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def _embeddings(results: Sequence[Result]) -> str:
+    lines = ["Embeddings: share of strangers that are farther than a relative (chance: 0.5)"]
+    lines += [
+        f"  {_name(result):14} {result['closeness']:.3f}, p={result['p_value']:.3g}, "
+        f"{result['n_in_families']} of {result['n_tasks']} tasks have relatives"
+        for result in results
+    ]
+    return "\n".join(lines)
+
+
 def _speed(results: Sequence[Result]) -> str:
     lines = ["Speed of meta-training"]
     for result in results:
@@ -114,5 +124,6 @@ _SECTIONS: Final = {
     "digits": _digits,
     "proposer": _proposer,
     "histories": _histories,
+    "embeddings": _embeddings,
     "speed": _speed,
 }

@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from metaopt.benchmarks.learners.inputs import POOL_SOURCES, read_inputs
-from metaopt.benchmarks.learners.jobs import JobOptions, job_names, kept_results, run_jobs
+from metaopt.benchmarks.learners.inputs import has_pools, read_inputs, write_inputs
+from metaopt.benchmarks.learners.jobs import (
+    PARTS_WITH_INPUTS,
+    JobOptions,
+    job_names,
+    kept_results,
+    run_jobs,
+)
 from metaopt.benchmarks.learners.report import report
+
+RESULTS: Final = "learners.json"
 
 
 def run_learner_benchmark(
@@ -18,6 +27,7 @@ def run_learner_benchmark(
     parts: Sequence[str],
     options: JobOptions,
     *,
+    data: Path | None = None,
     n_jobs: int = 1,
     only_report: bool = False,
 ) -> str:
@@ -28,21 +38,27 @@ def run_learner_benchmark(
     Args:
         out: Directory of the results.
         parts: Of ``jobs.PARTS``.
-        options: Of all jobs.
+        options: Of all jobs; if no inputs are named, they are made once and kept in ``out``.
+        data: Directory of recorded runs to make inputs of; None: as ``data_directory`` finds it.
         n_jobs: Processes at once.
         only_report: Whether to run nothing, and report what is there.
 
     Returns:
         The text.
     """
-    inputs = read_inputs(options.inputs, options.data)
-    with_pools = f"{POOL_SOURCES[0]}/x" in inputs
-    names = job_names(parts, with_pools=with_pools, device=options.device)
+    with_pools = False
+    if set(parts) & PARTS_WITH_INPUTS:
+        options = replace(options, inputs=options.inputs or out / "inputs.npz")
+        assert options.inputs is not None
+        if not options.inputs.exists():
+            write_inputs(options.inputs, data)
+        with_pools = has_pools(read_inputs(options.inputs))
+    names = job_names(parts, with_pools=with_pools, device=options.training.device)
     if not only_report:
         run_jobs(names, options, directory=out / "jobs", n_jobs=n_jobs, told=_say)
     results = kept_results(names, out / "jobs")
     text = report(results)
-    (out / "learners.json").write_text(json.dumps(results, indent=1) + "\n")
+    (out / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
     (out / "learners.txt").write_text(text + "\n")
     return text
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from metaopt.benchmarks.learners.intervals import mean_and_interval
+from metaopt.benchmarks.learners.training import Training, to_zero
 from metaopt.episodes.sinusoids import Sinusoids
 from metaopt.learners import (
     MAML,
@@ -26,7 +27,6 @@ from metaopt.learners import (
     Ridge,
     Theta,
     TNet,
-    meta_fit,
     query_losses,
     squared_error,
 )
@@ -54,7 +54,7 @@ class SineJob:
 
     learner: Learner
     tasks: Sinusoids
-    n_steps: int = 50_000
+    n_steps: int = 30_000
     n_tasks: int = 25
     judged_after: tuple[int, ...] = _STEPS
     settings: tuple[tuple[str, Any], ...] = ()
@@ -62,30 +62,30 @@ class SineJob:
 
 def _jobs() -> dict[str, SineJob]:
     ten, five = Sinusoids(10, 10), Sinusoids(5, 5)
-    closed: dict[str, Any] = {"n_steps": 10_000, "judged_after": ()}
+    closed: dict[str, Any] = {"n_steps": 2000, "judged_after": ()}
     reptile = Reptile(
         MLP((1, 64, 64, 1), torch.tanh), n_steps=32, step_size=0.02, minibatch=10, n_epochs=1
     )
-    # 40 random points and a grid of 10 are one training set of 50 in meta-training.
+    # In meta-training both sides are one training set of 50 points, as in the paper, which has
+    # them on a shuffled grid.
     fifty = Sinusoids(40, 10, phases=(0.0, 2 * torch.pi))
     return {
         "maml, K=10": SineJob(MAML(_NETWORK), ten),
-        "maml, K=5": SineJob(MAML(_NETWORK), five, n_steps=30_000),
         "fomaml, K=10": SineJob(MAML(_NETWORK, first_order=True), ten),
-        "fomaml, K=5": SineJob(MAML(_NETWORK, first_order=True), five, n_steps=30_000),
         "reptile": SineJob(
             reptile,
             fifty,
-            n_steps=30_000,
             n_tasks=1,
             judged_after=(0, 1, 5, 10, 32),
             settings=(
                 ("optimizer", partial(torch.optim.SGD, lr=0.1)),
-                ("rate", _to_zero),
+                ("rate", to_zero),
             ),
         ),
-        "meta-sgd, K=10": SineJob(MetaSGD(_NETWORK, n_steps=2), ten, n_steps=30_000),
-        "t-net, K=10": SineJob(TNet(_NETWORK, n_steps=2), ten, n_steps=30_000),
+        "meta-sgd, K=10": SineJob(MetaSGD(_NETWORK, n_steps=2), ten, n_steps=10_000),
+        "t-net, K=10": SineJob(TNet(_NETWORK, n_steps=2), ten, n_steps=10_000),
+        "maml, K=5": SineJob(MAML(_NETWORK), five, n_steps=15_000),
+        "fomaml, K=5": SineJob(MAML(_NETWORK, first_order=True), five, n_steps=15_000),
         "ridge head, K=10": SineJob(Ridge(MLP((1, 40, 40, 40)), squared_error), ten, **closed),
         "bayesian linear, K=10": SineJob(BayesianLinear(MLP((1, 40, 40, 40))), ten, **closed),
         "deep-kernel gp, K=10": SineJob(DeepKernelGP(MLP((1, 40, 40, 9))), ten, **closed),
@@ -95,41 +95,24 @@ def _jobs() -> dict[str, SineJob]:
     }
 
 
-def _to_zero(progress: float) -> float:
-    return 1.0 - progress
-
-
 SINE_JOBS: Final[Mapping[str, SineJob]] = _jobs()
 
 
-def run_sine_job(job: SineJob, *, seed: int, share: float, device: str) -> dict[str, Any]:
+def run_sine_job(job: SineJob, training: Training) -> dict[str, Any]:
     """Train, and give the error on unseen tasks after each number of steps.
 
-    Args:
-        job: One of ``SINE_JOBS``.
-        seed: Of the training; test tasks are the same for all.
-        share: Of the outer steps; less than 1 for a quick look.
-        device: Where to train.
+    Test tasks are the same for all jobs and seeds.
     """
-    n_steps = max(1, round(share * job.n_steps))
-    settings = dict(job.settings)
-    fit = meta_fit(
-        job.learner,
-        job.tasks,
-        n_steps=n_steps,
-        n_tasks=job.n_tasks,
-        seed=seed,
-        device=device,
-        **settings,
+    fit = training.fit(
+        job.learner, job.tasks, n_steps=job.n_steps, n_tasks=job.n_tasks, **dict(job.settings)
     )
-    theta = {name: p.cpu() for name, p in fit.theta.items()}
     n_support = 10 if isinstance(job.learner, Reptile) else job.tasks.n_support
     test = replace(job.tasks, n_support=n_support, n_query=N_TEST_POINTS)
     judged = {}
     for n in job.judged_after or (None,):
-        errors = sine_errors(job.learner, theta, test, n)
+        errors = sine_errors(job.learner, fit.theta, test, n)
         judged["closed form" if n is None else str(n)] = summary(errors)
-    return {"n_steps": n_steps, "n_skipped": fit.n_skipped, "after": judged}
+    return {"n_steps": len(fit.losses), "n_skipped": fit.n_skipped, "after": judged}
 
 
 def sine_errors(
