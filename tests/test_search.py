@@ -460,6 +460,7 @@ def test_a_function_may_give_up_a_configuration(iris):
 
     search = WarmStartSearchCV(SVC(), space, n_trials=3, cv=2).fit(*iris)
     assert [t.state.name for t in search.study_.trials] == ["COMPLETE", "PRUNED", "COMPLETE"]
+    assert list(search.cv_results_["trial_number"]) == [0, 2]
 
 
 def test_a_function_that_gives_no_parameters_is_refused(iris):

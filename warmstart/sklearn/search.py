@@ -56,9 +56,10 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
 
     Runs with ``random_state`` are repeatable, also with ``n_jobs``. Where the folds of one trial
     don't keep the processes busy (5 folds on 2), trials are proposed several at a time, which
-    are others than one at a time: ``n_jobs`` then changes which trials there are. What is not
-    repeatable: ``timeout``, other processes on the same study, and estimators or splitters with
-    random numbers of their own.
+    are others than one at a time: ``n_jobs`` then changes which trials there are. With
+    ``pruning``, there are always as many at a time as processes. What is not repeatable:
+    ``timeout``, other processes on the same study, and estimators or splitters with random
+    numbers of their own.
 
     Args:
         estimator: What is tuned; or several to choose from, as a dict by name or a list.
@@ -413,7 +414,8 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
                 continue
             if tuned is None:
                 with contextlib.suppress(optuna.TrialPruned):
-                    params = suggested(FixedTrial(trial.params), self.param_distributions)
+                    again = FixedTrial(trial.params, number=trial.number)
+                    params = suggested(again, self.param_distributions)
                     rows.append(
                         Row(trial.number, params, record, trial.state == TrialState.COMPLETE)
                     )
