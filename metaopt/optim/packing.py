@@ -49,7 +49,7 @@ def new_state(param: Tensor, n_steps: int, hidden_size: int) -> dict[str, Tensor
     """The state of a parameter that has never been stepped."""
     size = torch.tensor(float(_n_numbers(param)), device=param.device)
     local = plain(param).to(torch.float32).flatten()
-    squares = all_reduced(local.dot(local).reshape(1, 1), [param])[0, 0]
+    squares = all_reduced(local.square().sum().reshape(1, 1), [param])[0, 0]
     return {
         "step": torch.tensor(float(n_steps), device=param.device),
         "memory": columns.empty(squares.reshape(1), size)[0],
