@@ -64,9 +64,9 @@ class LSTMOptimizer(torch.optim.Optimizer):
         weights: A file of ``metaopt train optimizer``; None: those that come with the package.
         maximize: Whether the objective is to be maximised; the loss given is then that objective.
         foreach: Whether to use operations on lists of tensors. None: whatever is fastest.
-        fused: Whether to use one kernel for all that is done to a tensor: Adam's own on CPU,
-            Triton's on CUDA. None: on CPU where it is possible.
-        compile: Whether to compile the step with ``torch.compile``.
+        fused: Whether to use Adam's fused operation, which is for contiguous parameters of float32
+            or float64 on a CPU. None: where it is possible.
+        compile: Whether to compile the step with ``torch.compile``, to few kernels.
         capturable: Whether steps can be captured in a CUDA graph. Learning rates that change
             between replays must be tensors, and the LSTM runs at each step.
         differentiable: Only False: there is no gradient through a step.

@@ -85,7 +85,7 @@ def choose_backend(pack: Pack, grads: list[Tensor], options: Mapping[str, Any]) 
             return backends.fused_on_cpu
         if fused:
             raise RuntimeError(
-                "fused=True given with parameters that are not all contiguous and float32, or "
-                "float64: leave fused out to use what is fastest for them."
+                f"fused=True given with parameters on {pack.device}; expected contiguous ones of "
+                "float32, or float64, on a CPU: leave fused out, or use compile=True on a GPU."
             )
     return backends.one_by_one if foreach is False else backends.many_at_once
