@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from joblib.parallel import ThreadingBackend
 
 from metaopt.collect import command
 from metaopt.collect.collector import Options, collect, families_by_turns
@@ -43,6 +44,12 @@ def contents(store):
         history.info.key: [(t.run_id, t.configuration, t.loss) for t in history.trials()]
         for history in store.histories()
     }
+
+
+class TogetherBackend(ThreadingBackend):
+    """As some backends of joblib, it gives all results at the end."""
+
+    supports_return_generator = False
 
 
 @pytest.fixture(scope="module")
@@ -245,10 +252,11 @@ class TestCollect:
         more = collect([slope()], {"Ridge": 5}, store, options=FAST)
         assert (more.n_known, more.n_stored) == (3, 2)
 
-    def test_processes_side_by_side_give_the_same_by_seed(self, collected, tmp_path):
+    @pytest.mark.parametrize("backend", [ThreadingBackend(), TogetherBackend()])
+    def test_processes_side_by_side_give_the_same_by_seed(self, collected, tmp_path, backend):
         store, _, _, _ = collected
         with HistoryStore(tmp_path / "other", fsync=False) as other:
-            collect([blobs()], {TREE: 12}, other, options=FAST, n_jobs=2, backend="threading")
+            collect([blobs()], {TREE: 12}, other, options=FAST, n_jobs=2, backend=backend)
             (one,) = contents(other).values()
         assert sorted(one) == sorted(contents(store)[store.keys()[1]])
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import import_module
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from metaopt.collect.configurations import (
@@ -33,7 +34,10 @@ from warmstart.trial import Trial
 
 SOURCE: Final = "collect"
 _CHUNK: Final = 10  # configurations that are run and stored together
+_CALLS_EACH: Final = 2  # of each process, where results come back together
 _DIGITS: Final = 6
+
+_Result: TypeAlias = tuple[TaskInfo, list[Trial]]
 
 #: Called after each chunk with how many runs are done of how many that were left to do, and where
 #: the last ones were.
@@ -98,7 +102,7 @@ def collect(
     *,
     options: Options | None = None,
     n_jobs: int = 1,
-    backend: str | None = None,
+    backend: Any = None,
     seconds: float = math.inf,
     report: Report | None = None,
 ) -> CollectReport:
@@ -115,7 +119,8 @@ def collect(
         store: What is in it is not run again.
         options: How runs are made.
         n_jobs: Of joblib: processes side by side.
-        backend: Of joblib; None for the active one (see ``joblib.parallel_config``).
+        backend: Of joblib, by its name or itself; None for the active one (see
+            ``joblib.parallel_config``).
         seconds: No run is begun after this time.
         report: Called after each chunk of runs.
 
@@ -126,7 +131,7 @@ def collect(
         DescriptorError: If a data set has too few rows of too many classes.
         MissingDependencyError: If an estimator's library is not installed.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     options = options or Options()
     started = time.monotonic()
@@ -144,16 +149,14 @@ def collect(
                 return
             yield chunk
 
-    parallel = Parallel(n_jobs=n_jobs, backend=backend, return_as="generator_unordered")
-    for info, trials in parallel(
-        delayed(_run)(chunk, options, deadline) for chunk in before_deadline()
-    ):
+    calls = (delayed(_run)(chunk, options, deadline) for chunk in before_deadline())
+    for info, trials in _results(calls, n_jobs, backend):
         if trials:
             store.extend(info, trials)
         n_done += len(trials)
         for trial in trials:
             states[trial.state] += 1
-            spent[info.estimator].append(trial.seconds)
+            spent[info.estimator].append(trial.seconds or 0.0)
         if report is not None:
             where = f"{info.estimator} on {info.name}"
             report(n_done - n_known, n_planned - n_known, where)
@@ -166,6 +169,20 @@ def collect(
         seconds=time.monotonic() - started,
         seconds_per_run={name: sum(s) / len(s) for name, s in sorted(spent.items())},
     )
+
+
+def _results(calls: Iterator[Any], n_jobs: int, backend: Any) -> Iterator[_Result]:
+    """What joblib's calls return, as soon as the backend tells."""
+    from joblib import Parallel, effective_n_jobs
+
+    try:
+        parallel = Parallel(n_jobs, backend=backend, return_as="generator_unordered")
+    except ValueError:  # a backend that returns all results together gets few calls at a time
+        with Parallel(n_jobs, backend=backend) as parallel:
+            while some := list(islice(calls, _CALLS_EACH * effective_n_jobs(n_jobs))):
+                yield from parallel(some)
+        return
+    yield from parallel(calls)
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,7 +352,7 @@ def _library(estimator: str) -> str:
         ) from error
 
 
-def _run(chunk: Chunk, options: Options, deadline: float) -> tuple[TaskInfo, list[Trial]]:
+def _run(chunk: Chunk, options: Options, deadline: float) -> _Result:
     """Run a chunk; what is not begun before the deadline is left out."""
     sandbox = own_sandbox(options.limits, options.split)
     trials = []
