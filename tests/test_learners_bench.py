@@ -1,0 +1,200 @@
+"""The benchmark of meta-learners: its measures are right, and it can be stopped and gone on."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from invented_data import N_RUNS as INVENTED_RUNS
+from invented_data import TASKS, write_invented_data
+
+from metaopt.benchmarks.families import fold_of
+from metaopt.benchmarks.learners import digits, proposer, run, sinusoids, speed
+from metaopt.benchmarks.learners.embeddings import closeness
+from metaopt.benchmarks.learners.inputs import N_FOLDS, POOL_SOURCES, Inputs, has_pools, pools_of
+from metaopt.benchmarks.learners.jobs import PARTS, JobOptions, job_names, run_job, run_jobs
+from metaopt.benchmarks.learners.report import report
+from metaopt.benchmarks.learners.run import run_learner_benchmark
+from metaopt.benchmarks.learners.training import Training
+from metaopt.cli.bench_learners import bench_learners
+from metaopt.episodes import Sinusoids
+from metaopt.learners import MAML, MLP
+
+N_RUNS, N_PORTFOLIO = 24, 20
+
+
+@pytest.fixture(scope="module")
+def inputs() -> Inputs:
+    """Images of ten kinds of noise, and for each source pools of ten invented tasks."""
+    rng = np.random.default_rng(0)
+    kinds = rng.random((10, 8, 8))
+    labels = np.repeat(np.arange(10), 25)
+    arrays: dict[str, np.ndarray] = {
+        "images": (kinds[labels] + 0.1 * rng.random((250, 8, 8))) / 2,
+        "labels": labels,
+    }
+    x = rng.random((10, N_RUNS, 2)).astype(np.float32)
+    regret = np.abs(x[..., 0] - 0.8).astype(np.float32)
+    names = np.array([f"task-{i}" for i in range(10)])
+    for source in POOL_SOURCES:
+        arrays |= {
+            f"{source}/x": x,
+            f"{source}/regret": regret,
+            f"{source}/portfolio": regret[:, :N_PORTFOLIO],
+            f"{source}/task": names,
+            f"{source}/family": names,
+            f"{source}/fold": np.arange(10) % N_FOLDS,
+        }
+    return arrays
+
+
+@pytest.fixture
+def options(inputs: Inputs, tmp_path: Path) -> JobOptions:
+    path = tmp_path / "inputs.npz"
+    np.savez(path, **dict(inputs))  # type: ignore[arg-type]
+    return JobOptions(path, Training(share=1e-4))
+
+
+def test_every_part_runs_and_is_reported(
+    options: JobOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sinusoids, "N_TEST_TASKS", 8)
+    monkeypatch.setattr(digits, "N_TEST_TASKS", 8)
+    monkeypatch.setattr(speed, "_N_ROUNDS", 1)
+    names = [
+        "proposer/svc/0",
+        "proposer/svc/1",
+        "sinusoids/reptile",
+        "sinusoids/ridge head, K=10",
+        "digits/1-shot/prototypes",
+        "digits/1-shot/references",
+        "histories/svc/bayesian linear",
+        "embeddings/svc",
+        "speed/cpu",
+    ]
+    known = job_names(PARTS, with_pools=True, device="cpu")
+    assert set(names) <= set(known)
+    text = report([run_job(name, options) for name in names])
+    for line in (
+        "svc, 4 tasks, 4 families",
+        "rl2 - portfolio, trial 10",
+        "reptile                after 32 steps",
+        "1-shot  nearest neighbour",
+        "svc/bayesian linear",
+        "0 of 10 tasks have relatives",
+        "the time of a batched loop written by hand",
+    ):
+        assert line in text
+
+
+def test_what_has_ended_is_not_run_again(
+    options: JobOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sinusoids, "N_TEST_TASKS", 8)
+    told: list[str] = []
+    for names in (
+        ["sinusoids/maml, K=5"],
+        ["sinusoids/maml, K=5", "sinusoids/nearest tasks, K=10"],
+    ):
+        run_jobs(
+            names,
+            options,
+            directory=tmp_path / "jobs",
+            n_jobs=1,
+            told=lambda name, _: told.append(name),
+        )
+    assert told == ["sinusoids/maml, K=5", "sinusoids/nearest tasks, K=10"]
+
+
+def test_the_report_of_an_unfinished_benchmark_has_what_is_there(
+    options: JobOptions, tmp_path: Path
+) -> None:
+    (tmp_path / "jobs").mkdir()
+    result = {"job": "speed/processes", "seconds": 1.0, "speedup": 1.8, "n_tasks": 4}
+    (tmp_path / "jobs" / "speed_processes.json").write_text(json.dumps(result))
+    text = run_learner_benchmark(tmp_path, PARTS, options, only_report=True)
+    assert text == "Speed of meta-training\n  two processes: 1.80 times one (4 tasks a batch)"
+    assert json.loads((tmp_path / "learners.json").read_text()) == [result]
+
+
+def test_without_recorded_runs_only_parts_that_need_none_are_run() -> None:
+    names = job_names(PARTS, with_pools=False, device="cpu")
+    assert {name.partition("/")[0] for name in names} == {"sinusoids", "digits", "speed"}
+    assert not has_pools({"images": np.zeros(1)})
+
+
+def test_diverged_tasks_are_counted_and_not_left_out_of_the_mean() -> None:
+    errors = torch.tensor([0.1, 0.3, math.inf, math.nan, 1000.0])
+    scores = sinusoids.summary(errors)
+    assert scores["n_diverged"] == 3
+    assert not math.isfinite(scores["mean"])
+    assert sinusoids.summary(errors[:2])["mean"] == pytest.approx(0.2)
+
+
+def test_the_hand_written_gradient_is_that_of_the_learner() -> None:
+    learner = MAML(MLP((1, 40, 40, 1)))
+    theta = learner.initial(torch.Generator().manual_seed(0))
+    episodes = Sinusoids().sample(3, torch.Generator().manual_seed(1))
+    expected, loss = learner.meta_gradient(theta, episodes, torch.Generator())
+    by_hand, by_hand_loss = speed.hand_written_gradient(theta, episodes)
+    torch.testing.assert_close(by_hand, expected)
+    torch.testing.assert_close(by_hand_loss, loss)
+
+
+def test_digits_of_training_and_test_share_neither_class_nor_rotation() -> None:
+    training, test = (
+        [{kind[i] for kind in kinds} for i in (0, 1)]
+        for kinds in (digits.TRAINING_KINDS, digits.TEST_KINDS)
+    )
+    assert not training[0] & test[0]
+    assert not training[1] & test[1]
+    assert {6, 9} <= training[0] or {6, 9} <= test[0]
+
+
+def test_relatives_are_close_if_strangers_are_farther() -> None:
+    families = np.array([0, 0, 1, 1, 2])
+    places = np.array([0.0, 0.1, 5.0, 5.2, 9.0])
+    distances = np.abs(places[:, None] - places)
+    assert closeness(distances, families) == 1.0
+    assert closeness(-distances, families) == 0.0
+    assert closeness(np.abs(places[:, None] - places), np.array([0, 1, 0, 1, 2])) < 0.5
+
+
+def test_random_search_over_a_pool_costs_what_order_statistics_say() -> None:
+    # The expected smallest of t draws without replacement from 1, …, n is (n + 1) / (t + 1).
+    regret = torch.arange(1, 41).float()
+    task = proposer.PoolTask("a", "a", torch.zeros(40, 1), regret)
+    curve = proposer.random_regret(task, seed=0)
+    expected = 41 / (np.arange(1, proposer.N_TRIALS + 1) + 1)
+    np.testing.assert_allclose(curve, expected, rtol=0.12)
+
+
+def test_pools_are_made_of_recorded_runs_and_a_portfolio_of_other_folds(tmp_path: Path) -> None:
+    pools = pools_of(write_invented_data(tmp_path), "svc")
+    assert set(pools["task"]) == {f"openml-task-{task}" for task in TASKS}
+    folds = [fold_of(str(family), n_folds=N_FOLDS) for family in pools["family"]]
+    assert pools["fold"].tolist() == folds
+    assert pools["x"].shape[:2] == pools["regret"].shape == (len(TASKS), INVENTED_RUNS)
+    assert pools["regret"].min(axis=1).tolist() == [0.0] * len(TASKS)
+    assert pools["regret"].max(axis=1).tolist() == [1.0] * len(TASKS)
+    # The invented tasks are alike: what serves others serves a new one better than chance.
+    assert pools["portfolio"][:, :5].min(axis=1).mean() < np.median(pools["regret"])
+    off = np.abs(pools["portfolio"][0][:, None] - pools["regret"][0]).min(axis=1)
+    assert off.max() < 1e-6, "the portfolio is not answered by recorded runs"
+
+
+def test_the_command_line_writes_what_was_run_and_names_an_unknown_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "job_names", lambda *_, **__: ["sinusoids/nearest tasks, K=10"])
+    monkeypatch.setattr(sinusoids, "N_TEST_TASKS", 8)
+    bench_learners(out=tmp_path, part=["sinusoids"], share=1e-4, as_json=True)
+    (result,) = json.loads(capsys.readouterr().out)
+    assert result["after"]["closed form"]["n_tasks"] == 8
+    assert "nearest tasks, K=10" in (tmp_path / "learners.txt").read_text()
+    with pytest.raises(ValueError, match="--part moon given; expected some of"):
+        bench_learners(out=tmp_path, part=["moon"])
