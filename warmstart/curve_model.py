@@ -2,7 +2,7 @@
 
 A small network tells trials that will end below the incumbent from others. What it says is
 compared with a threshold that depends on how much is done. Both are learned by
-``python -m metaopt.training.learning_curves``.
+``metaopt train curves``.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def unpack_curve_model(artifact: Artifact) -> CurveModel:
     if description.get("kind") != KIND or description.get("features") != list(FEATURES):
         raise ArtifactError(
             f"An artifact of kind {description.get('kind')!r} given; expected {KIND!r} with the "
-            "features of this version: make it with 'python -m metaopt.training.learning_curves'."
+            "features of this version: make it anew with 'metaopt train curves'."
         )
     tensors = {name: np.asarray(t, dtype=float) for name, t in artifact.tensors.items()}
     layers = range(sum(name.startswith("weights") for name in tensors))
@@ -145,12 +145,12 @@ def unpack_curve_model(artifact: Artifact) -> CurveModel:
     except (KeyError, ValueError, IndexError) as error:
         raise ArtifactError(
             f"The artifact's model of learning curves is not complete ({error!r}); make it anew "
-            "with 'python -m metaopt.training.learning_curves'."
+            "with 'metaopt train curves'."
         ) from error
     if output.shape != (1,) or not np.isfinite(output).all():
         raise ArtifactError(
             "The artifact's model of learning curves has no finite output; make it anew with "
-            "'python -m metaopt.training.learning_curves'."
+            "'metaopt train curves'."
         )
     return model
 

@@ -1,32 +1,28 @@
 """Pruners compared on LCBench's learning curves: final regret, and the epochs that it cost.
 
-Run as ``python -m metaopt.benchmarks.pruners``. All pruners serve the same sampler with the same
-seeds. ``WarmStartPruner`` is trained anew for each fold of families, without the families that it
-is tested on. What has run is kept, and not run again.
+All pruners serve the same sampler with the same seeds. ``WarmStartPruner`` is trained anew for
+each fold of families, without the families that it is tested on. What has run is kept, and not
+run again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import optuna
-import typer
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from metaopt.benchmarks.data_directory import data_directory
 from metaopt.benchmarks.families import fold_of
-from metaopt.benchmarks.learning_curves import N_EPOCHS, CurveTask, curve_tasks
+from metaopt.benchmarks.learning_curves import N_EPOCHS, CurveTask
 from metaopt.benchmarks.statistics import bootstrap_interval, paired_p_value
 from metaopt.training.learning_curves import moments_of, train_curves
-from warmstart.durable import write_atomically
 from warmstart.pruner import WarmStartPruner
 from warmstart.sampler import WarmStartSampler
 from warmstart.space import Categorical, Integer, SearchSpace
@@ -345,45 +341,3 @@ def _trained(
             kept = [name for name in moments if folds[name] != fold]
             train_curves([moments[name] for name in kept], tasks=kept, out=path)
     return paths
-
-
-def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Data directory with surrogates. Default: $WARMSTART_DATA.")
-    ] = None,
-    results: Annotated[
-        Path, typer.Option(help="Directory for results; what it has is not run again.")
-    ] = Path("bench-pruners"),
-    pruner: Annotated[
-        list[str] | None, typer.Option(help="May be given several times. Default: all.")
-    ] = None,
-    sampler: Annotated[
-        list[str] | None, typer.Option(help="May be given several times. Default: tpe.")
-    ] = None,
-    trials: Annotated[int, typer.Option(help="Of each study.", min=1)] = 50,
-    seeds: Annotated[int, typer.Option(help="Studies of each task.", min=1)] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-) -> None:
-    """Compare pruners on LCBench's learning curves, families held out from training."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    samplers = sampler or ["tpe"]
-    found = run_benchmark(
-        list(curve_tasks(data_directory(data))),
-        results,
-        pruners=pruner or list(PRUNERS),
-        samplers=samplers,
-        n_trials=trials,
-        n_seeds=seeds,
-    )
-    rows = {name: summary(found, name) for name in samplers}
-    write_atomically(results / "summary.json", json.dumps(rows, indent=2).encode(), fsync=False)
-    if as_json:
-        print(json.dumps(rows, indent=2))
-        return
-    for name in samplers:
-        print(as_text(rows[name], name))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -176,7 +176,7 @@ def load_l2l(path: str | os.PathLike[str]) -> tuple[CoordinateLSTM, Mapping[str,
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ArtifactError(
             f"path={str(path)!r} given, which holds no optimizer network ({error}); expected kind "
-            f"{KIND!r}: train one with 'python -m metaopt.optim.l2l_bench'."
+            f"{KIND!r}: train one with 'metaopt bench l2l --train-into DIRECTORY'."
         ) from error
 
 

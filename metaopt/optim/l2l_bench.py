@@ -7,15 +7,12 @@ kinds that it was not trained on.
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import torch
-import typer
 from torch import Tensor
 
 from metaopt.optim.l2l import CoordinateLSTM, L2LConfig, save_l2l, shipped_l2l
@@ -270,36 +267,3 @@ def run(
             )
         results[name] = compare(network, experiment, device=device, seed=seed)
     return results
-
-
-def main(
-    name: Annotated[
-        list[str] | None, typer.Option(help="quadratic or mlp; may be given again. Default: both.")
-    ] = None,
-    train_into: Annotated[
-        Path | None,
-        typer.Option(help="Meta-train anew, or go on, in this directory. Default: shipped ones."),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Of meta-training.", min=1)] = None,
-    device: Annotated[str, typer.Option(help="Where all of it runs.")] = "cpu",
-    seed: Annotated[int, typer.Option(help="Of the meta-training and the tests.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-) -> None:
-    """The coordinate-wise LSTM of 2016 beside tuned Adam, RMSprop, SGD and NAG."""
-    results = run(
-        name or list(experiments()),
-        out=train_into,
-        epochs=epochs,
-        device=device,
-        seed=seed,
-        report=lambda progress: print(progress, file=sys.stderr, flush=True),
-    )
-    if as_json:
-        print(json.dumps(results, default=asdict, indent=2))
-        return
-    for experiment, rows in results.items():
-        print(as_text(experiment, rows))
-
-
-if __name__ == "__main__":
-    typer.run(main)

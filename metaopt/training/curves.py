@@ -156,7 +156,12 @@ def learn_curve_model(moments: Moments, *, seed: int = 0) -> CurveModel:
         rows, ends_below = rows[chosen], ends_below[chosen]
     mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-9
     network = MLPClassifier(
-        _HIDDEN, activation="tanh", alpha=1e-3, batch_size=512, max_iter=10, random_state=seed
+        _HIDDEN,
+        activation="tanh",
+        alpha=1e-3,
+        batch_size=min(512, len(rows)),
+        max_iter=10,
+        random_state=seed,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the number of passes is fixed
