@@ -270,7 +270,7 @@ class TestCollect:
     def test_merging_a_store_adds_only_what_is_new(self, collected, tmp_path):
         store, *_ = collected
         with HistoryStore(tmp_path / "own", fsync=False) as own:
-            collect([blobs()], {TREE: 2}, own, options=FAST)
+            own.add(store.histories()[1].subset(slice(2)))
         command.merge([store.path], tmp_path / "own")
         command.merge([store.path], tmp_path / "own")
         merged = contents(HistoryStore(tmp_path / "own", create=False))

@@ -150,17 +150,19 @@ def collect(
             yield chunk
 
     calls = (delayed(_run)(chunk, options, deadline) for chunk in before_deadline())
-    for info, trials in _results(calls, n_jobs, backend):
-        if trials:
-            store.extend(info, trials)
-        n_done += len(trials)
-        for trial in trials:
-            states[trial.state] += 1
-            spent[info.estimator].append(trial.seconds or 0.0)
-        if report is not None:
-            where = f"{info.estimator} on {info.name}"
-            report(n_done - n_known, n_planned - n_known, where)
-    close_own_sandbox()
+    try:
+        for info, trials in _results(calls, n_jobs, backend):
+            if trials:
+                store.extend(info, trials)
+            n_done += len(trials)
+            for trial in trials:
+                states[trial.state] += 1
+                spent[info.estimator].append(trial.seconds or 0.0)
+            if report is not None:
+                where = f"{info.estimator} on {info.name}"
+                report(n_done - n_known, n_planned - n_known, where)
+    finally:
+        close_own_sandbox()
     return CollectReport(
         n_planned=n_planned,
         n_known=n_known,

@@ -208,8 +208,9 @@ def _limit_time(seconds: float, nowhere: TextIO) -> None:
         clock_seconds = seconds
     else:
         _, most = resource.getrlimit(resource.RLIMIT_CPU)
-        used = time.process_time()
-        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used + seconds), most))
+        wanted = math.ceil(time.process_time() + seconds)
+        soft = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, most))
         clock_seconds = _SLOWEST * seconds
     # A thread of the interpreter ends it: that needs neither Python nor the library to go on.
     faulthandler.dump_traceback_later(clock_seconds, exit=True, file=nowhere)
