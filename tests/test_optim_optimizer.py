@@ -189,6 +189,11 @@ def test_a_loss_of_many_elements_is_refused() -> None:
         optimizer.step(loss=torch.ones(3))
 
 
+def test_a_loss_in_the_place_of_the_closure_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"step\(loss=loss\)"):
+        LSTMOptimizer(some_params()).step(torch.tensor(1.0))
+
+
 @pytest.mark.parametrize("path", [{}, {"foreach": True}, {"foreach": False}], ids=str)
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 3e38])
 def test_no_gradient_poisons_the_state(weights: str, path: dict, bad: float) -> None:

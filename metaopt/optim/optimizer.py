@@ -153,10 +153,16 @@ class LSTMOptimizer(torch.optim.Optimizer):
 
         Raises:
             RuntimeError: If a gradient is sparse.
+            TypeError: If the closure is none.
             ValueError: If the loss has more than one element.
         """
         returned = None
         if closure is not None:
+            if not callable(closure):
+                raise TypeError(
+                    f"closure={closure!r} given; expected a function: a loss goes by its name, as "
+                    "in step(loss=loss)."
+                )
             with torch.enable_grad():
                 returned = closure()
             loss = returned if loss is None else loss
