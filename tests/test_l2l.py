@@ -200,6 +200,6 @@ def test_rivals_are_tuned_and_judged_beside_the_network(tmp_path: Path) -> None:
     assert "step 200" in text
 
 
-def test_an_unknown_experiment_is_refused() -> None:
+def test_an_unknown_experiment_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="quadratic"):
-        run(["cubic"])
+        run(["cubic"], out=tmp_path)

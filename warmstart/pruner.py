@@ -59,7 +59,7 @@ class WarmStartPruner(BasePruner):
     def __init__(
         self,
         *,
-        n_startup_trials: int = 1,
+        n_startup_trials: int = 2,
         n_warmup_steps: int = 0,
         interval_steps: int = 1,
         artifact: Artifact | str | os.PathLike[str] | None = None,

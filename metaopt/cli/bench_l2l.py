@@ -17,25 +17,26 @@ def bench_l2l(
         list[str] | None,
         typer.Option(help="quadratic or mlp; may be given several times. Default: both."),
     ] = None,
-    train_into: Annotated[
-        Path | None,
-        typer.Option(help="Meta-train anew, or go on, in this directory. Default: no training."),
-    ] = None,
+    results: Annotated[
+        Path,
+        typer.Option(help="Directory of networks; a training there goes on where it stopped."),
+    ] = Path("bench-results/l2l"),
     epochs: Annotated[int | None, typer.Option(help="Of meta-training.", min=1)] = None,
     device: Annotated[str, typer.Option(help="Such as cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Of the meta-training and the tests.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the LSTM of Andrychowicz et al. with Adam, RMSprop, SGD and NAG, each tuned.
+    """Meta-train the LSTM of Andrychowicz et al., and compare it with Adam, RMSprop, SGD and NAG.
 
-    On the families that it was meta-trained on and on others, ReLU networks among them, where it
-    is known to fail. A training may be stopped at any moment and started again.
+    Each rival is tuned. They meet on the family that it was meta-trained on and on others, ReLU
+    networks among them, where it is known to fail. It may be stopped at any moment and started
+    again.
     """
     from metaopt.optim.l2l_bench import as_text, experiments, run
 
-    results = run(
+    found = run(
         experiment or list(experiments()),
-        out=train_into,
+        out=results,
         epochs=epochs,
         device=device,
         seed=seed,
@@ -45,9 +46,9 @@ def bench_l2l(
         print_json(
             {
                 name: {family: [asdict(row) for row in rows] for family, rows in of.items()}
-                for name, of in results.items()
+                for name, of in found.items()
             }
         )
         return
-    for name, of in results.items():
+    for name, of in found.items():
         print(as_text(name, of))

@@ -13,7 +13,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -102,7 +101,7 @@ class L2LOptimizer(torch.optim.Optimizer):
 
     Args:
         params: As of any torch optimizer; real numbers, dense gradients.
-        network: The optimizer network; see ``shipped_l2l`` and ``load_l2l``.
+        network: The optimizer network; see ``load_l2l``.
         lr: Multiplies the steps.
 
     Raises:
@@ -176,10 +175,5 @@ def load_l2l(path: str | os.PathLike[str]) -> tuple[CoordinateLSTM, Mapping[str,
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ArtifactError(
             f"path={str(path)!r} given, which holds no optimizer network ({error}); expected kind "
-            f"{KIND!r}: train one with 'metaopt bench l2l --train-into DIRECTORY'."
+            f"{KIND!r}: train one with 'metaopt bench l2l'."
         ) from error
-
-
-def shipped_l2l(name: str) -> tuple[CoordinateLSTM, Mapping[str, Any]]:
-    """The network that comes with the package: ``"quadratic"`` or ``"mlp"``, and its card."""
-    return load_l2l(Path(__file__).parent / "weights" / f"l2l_{name}.safetensors")

@@ -15,7 +15,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from metaopt.optim.l2l import CoordinateLSTM, L2LConfig, save_l2l, shipped_l2l
+from metaopt.optim.l2l import CoordinateLSTM, L2LConfig, save_l2l
 from metaopt.optim.l2l_tasks import Family, Quadratics, SmallMLPs, digits
 from metaopt.optim.l2l_training import (
     L2LProgress,
@@ -227,17 +227,17 @@ def as_text(name: str, results: Mapping[str, Iterable[Row]]) -> str:
 def run(
     names: Iterable[str],
     *,
-    out: Path | None = None,
+    out: Path,
     epochs: int | None = None,
     device: str = "cpu",
     seed: int = 0,
     report: Callable[[L2LProgress], None] | None = None,
 ) -> dict[str, Any]:
-    """Run experiments: with the shipped networks, or with networks trained anew into ``out``.
+    """Meta-train, or go on with it, and compare.
 
     Args:
         names: Of ``experiments()``.
-        out: Directory of checkpoints and networks; None takes the shipped ones.
+        out: Directory of checkpoints and networks; what is trained there is not trained again.
         epochs: Of meta-training, in place of the experiment's own number.
         device: Where all of it runs.
         seed: Of the meta-training and the tests.
@@ -256,14 +256,11 @@ def run(
     results = {}
     for name in names:
         experiment = known[name]
-        if out is None:
-            network, _ = shipped_l2l(name)
-        else:
-            training = replace(experiment.training, seed=seed)
-            if epochs is not None:
-                training = replace(training, n_epochs=epochs)
-            network = train(
-                name, replace(experiment, training=training), out=out, device=device, report=report
-            )
+        training = replace(experiment.training, seed=seed)
+        if epochs is not None:
+            training = replace(training, n_epochs=epochs)
+        network = train(
+            name, replace(experiment, training=training), out=out, device=device, report=report
+        )
         results[name] = compare(network, experiment, device=device, seed=seed)
     return results
