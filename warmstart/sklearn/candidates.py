@@ -15,6 +15,9 @@ from warmstart.sklearn.tuned_space import BRANCH
 #: The name of an estimator that stands alone.
 ALONE: Final = ""
 
+# What can't be changed in place, and so is shared.
+_PLAIN: Final = (bool, int, float, str, type(None))
+
 
 def read_candidates(estimator: Any) -> dict[str, Any]:
     """The estimators by name; one that stands alone has the name ``ALONE``.
@@ -86,8 +89,11 @@ def configured(candidates: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
             if key.startswith(prefix)
         }
     estimator = clone(candidates[name])
+    own = {
+        key: v if isinstance(v, _PLAIN) else clone(v, safe=False) for key, v in settings.items()
+    }
     try:
-        return estimator.set_params(**_settable(estimator, clone(settings, safe=False)))
+        return estimator.set_params(**_settable(estimator, own))
     except ValueError as error:
         raise SearchSpaceError(
             f"Parameters {sorted(settings)} given for {type(estimator).__name__}, which refuses "
