@@ -9,12 +9,19 @@ from typing import TextIO
 import typer
 
 from metaopt.cli.bench import bench
+from metaopt.cli.bench_l2l import bench_l2l
+from metaopt.cli.bench_learners import bench_learners
+from metaopt.cli.bench_optimizer import bench_optimizer
+from metaopt.cli.bench_pruner import bench_pruner
 from metaopt.cli.collect import collect
 from metaopt.cli.demo import demo
+from metaopt.cli.groups import add_group
 from metaopt.cli.info import info
 from metaopt.cli.openml import openml
 from metaopt.cli.suggest import suggest
 from metaopt.cli.train import train
+from metaopt.cli.train_curves import train_curves
+from metaopt.cli.train_optimizer import train_optimizer
 
 USAGE_ERROR = 2
 
@@ -26,8 +33,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, suggest, openml, collect, train, bench, info):
+for command in (demo, suggest, openml, collect, info):
     app.command()(command)
+add_group(app, train, {"curves": train_curves, "optimizer": train_optimizer})
+add_group(
+    app,
+    bench,
+    {
+        "l2l": bench_l2l,
+        "pruner": bench_pruner,
+        "learners": bench_learners,
+        "optimizer": bench_optimizer,
+    },
+)
 
 
 def main() -> None:

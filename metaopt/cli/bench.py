@@ -13,6 +13,7 @@ from metaopt.cli.output import JsonOption, print_json
 
 
 def bench(
+    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -75,6 +76,8 @@ def bench(
     It may be stopped at any moment and started again. Tables, every curve as JSON, and pictures
     are written into the directory of results.
     """
+    if context.invoked_subcommand:
+        return
     from metaopt.benchmarks.bench import run_benchmark
     from metaopt.benchmarks.options import BenchOptions
     from metaopt.benchmarks.sources import POOLS, SOURCES

@@ -19,7 +19,11 @@ _MOST_NAMED: Final = 5  # tasks in one line; JSON has all
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="The artifact to write; replaced if it is there.")],
+    context: typer.Context,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The artifact to write; replaced if it is there. Must be given."),
+    ] = None,
     store: Annotated[
         list[Path] | None,
         typer.Option(help="A history store to learn from; may be given several times."),
@@ -39,6 +43,9 @@ def train(
             help="Leave out a task: its id, name, data set or family; may be given several times."
         ),
     ] = None,
+    fewest_tasks: Annotated[
+        int, typer.Option(help="Leave out an estimator with fewer tasks than that.")
+    ] = 1,
     seed: Annotated[int, typer.Option(help="Of all random choices.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,6 +53,10 @@ def train(
 
     The same histories and seed make the same file.
     """
+    if context.invoked_subcommand:
+        return
+    if out is None:
+        raise typer.BadParameter("Missing option '--out': the artifact to write.")
     from metaopt.training import train_artifact
     from metaopt.training.selection import read_histories
 
@@ -55,6 +66,7 @@ def train(
         out=out,
         estimators=estimator or None,
         exclude=exclude or (),
+        fewest_tasks=fewest_tasks,
         seed=seed,
         progress=True,
     )
