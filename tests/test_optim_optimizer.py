@@ -89,6 +89,7 @@ def test_traced_for_compilation_it_does_what_the_rule_does(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, in its compiler
 def test_compiled_it_does_what_the_rule_does(weights: str) -> None:
     optimizer = LSTMOptimizer(some_params(), weights=weights, total_steps=8, compile=True)
     torch.testing.assert_close(train(optimizer), by_the_rule(weights, total_steps=8))

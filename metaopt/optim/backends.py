@@ -7,6 +7,7 @@ Each takes lists of plain tensors (real, on one device) and the factors ``[T, 5]
 
 from __future__ import annotations
 
+import math
 from typing import Final, Protocol
 
 import torch
@@ -109,7 +110,7 @@ def fused_on_cpu(
     For what ``can_be_fused_on_cpu``.
     """
     lengths = torch.stack(torch._foreach_norm(grads))
-    if not lengths.isfinite().all():
+    if not math.isfinite(lengths.sum().item()):
         grads = [rule.finite(g) for g in grads]
         lengths = torch.stack(torch._foreach_norm(grads))
     corrected = [torch.tensor(_ALL_CORRECTED)]
@@ -133,15 +134,13 @@ def fused_on_cpu(
         )
     if not observe:
         return None
+    mixed = [v.sum() for v in exp_avg_sq]
+    mixed += [g.view(-1).dot(m.view(-1)) for g, m in zip(grads, exp_avg, strict=True)]
+    n_tensors = len(params)
+    values = torch.stack([*torch._foreach_norm(exp_avg), *torch._foreach_norm(params), *mixed])
+    moments, sizes, squares, products = values.view(4, n_tensors)
     return torch.stack(
-        [
-            lengths.square(),
-            torch.stack(torch._foreach_norm(exp_avg)).square(),
-            torch.stack([v.sum() for v in exp_avg_sq]),
-            torch.stack(torch._foreach_norm(params)).square(),
-            torch.stack([g.view(-1).dot(m.view(-1)) for g, m in zip(grads, exp_avg, strict=True)]),
-        ],
-        -1,
+        [lengths.square(), moments.square(), squares, sizes.square(), products], -1
     ).float()
 
 
