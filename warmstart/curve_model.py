@@ -72,10 +72,10 @@ class CurveModel:
         inside = (features >= self.lowest - margin) & (features <= self.highest + margin)
         return bool(inside.all())
 
-    def stops(self, features: np.ndarray) -> bool:
-        """Whether a curve with these features is hopeless."""
+    def stops(self, features: np.ndarray, *, leniency: float = 0.0) -> bool:
+        """Whether a curve with these features is hopeless; leniency lowers the thresholds."""
         threshold = float(np.interp(features[0], self.shares, self.thresholds))
-        return bool(self.logit(features) < threshold)
+        return bool(self.logit(features) < threshold - leniency)
 
     def misleads(self, curves: Sequence[Curve]) -> bool:
         """Whether it would have stopped more than half of those that ended below another.

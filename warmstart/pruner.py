@@ -21,6 +21,9 @@ _logger = optuna.logging.get_logger("optuna.warmstart")
 # Curves that others are measured against: the best finished ones, the latest stopped ones.
 _MOST_FINISHED: Final = 50
 _MOST_STOPPED: Final = 100
+# For each trial in a row that was stopped, thresholds fall by so much (log odds): where all are
+# stopped, the incumbent may be a bad one that others merely begin worse than.
+_LENIENCY: Final = 0.1
 
 
 class WarmStartPruner(BasePruner):
@@ -97,7 +100,7 @@ class WarmStartPruner(BasePruner):
         curve = _curve(trial.intermediate_values, sign)
         if not len(curve.steps):
             return True
-        return self._stops(curve, finished, stopped)
+        return self._stops(curve, finished, stopped, leniency=_LENIENCY * _n_in_a_row(study))
 
     def _looks_at(self, reported: Mapping[int, float]) -> bool:
         """Whether the last report is the first one in its interval after the warm-up."""
@@ -110,12 +113,19 @@ class WarmStartPruner(BasePruner):
         begin = self._n_warmup_steps + interval * self._interval_steps
         return not earlier or earlier[-1] < begin
 
-    def _stops(self, curve: Curve, finished: Sequence[Curve], stopped: Sequence[Curve]) -> bool:
+    def _stops(
+        self,
+        curve: Curve,
+        finished: Sequence[Curve],
+        stopped: Sequence[Curve],
+        *,
+        leniency: float,
+    ) -> bool:
         best = sorted(finished, key=lambda other: float(other.losses[-1]))[:_MOST_FINISHED]
         features = StudyCurves(best, stopped[-_MOST_STOPPED:]).features(curve)
         if features is None or not self._model.knows(features) or self._misleads(finished):
             return bool(curve.losses.min() > np.median(_lowest_until(curve.steps[-1], finished)))
-        return self._model.stops(features)
+        return self._model.stops(features, leniency=leniency)
 
     def _misleads(self, finished: Sequence[Curve]) -> bool:
         key = tuple((len(curve.steps), float(curve.losses[-1])) for curve in finished)
@@ -143,6 +153,13 @@ def _finished_and_stopped(study: Study) -> tuple[list[FrozenTrial], list[FrozenT
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     return finished, [trial for trial in trials if trial.state == TrialState.PRUNED]
+
+
+def _n_in_a_row(study: Study) -> int:
+    """How many trials were stopped since the last one that finished."""
+    finished, stopped = _finished_and_stopped(study)
+    last = max((trial.number for trial in finished), default=-1)
+    return sum(trial.number > last for trial in stopped)
 
 
 def _curve(reported: Mapping[int, float], sign: float) -> Curve:
