@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -233,3 +234,10 @@ def test_an_unknown_rival_on_the_command_line_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, given)
     assert isinstance(result.exception, ValueError)
     assert "rival 'adam' given" in str(result.exception)
+
+
+def test_a_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prodigyopt", None)
+    rival = RIVALS["prodigy"]
+    with pytest.raises(ValueError, match="pip install prodigyopt"):
+        run_training(TASKS["wine"], rival, rival.default, horizon=1, seed=0, device=CPU)

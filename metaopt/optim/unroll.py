@@ -66,7 +66,7 @@ class Unroll(Generic[State]):
             self._judging = self._captured(self._validate)
 
     def reload(self, batch: TaskBatch, rule: Rule[State]) -> None:
-        """Take other tasks of the same specification, and another θ."""
+        """Put other tasks of the same specification, and another θ, in place of the first."""
         old = [*self._batch.tensors(), *self._rule.tensors()]
         for tensor, value in zip(old, [*batch.tensors(), *rule.tensors()], strict=True):
             tensor.copy_(value)

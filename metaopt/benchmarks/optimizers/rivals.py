@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -171,10 +172,18 @@ def _sgd_cosine(model: nn.Module, setting: Setting, n_steps: int) -> Trainer:
     return Optimizers([sgd], _cosine(n_steps, setting["warm_up"]))
 
 
-def _schedule_free(model: nn.Module, setting: Setting, n_steps: int) -> Trainer:
-    from schedulefree import AdamWScheduleFree  # type: ignore[import-untyped]
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"The package {name} is not installed: `pip install {name}`, or name the rivals "
+            "to compare with."
+        ) from error
 
-    optimizer = AdamWScheduleFree(
+
+def _schedule_free(model: nn.Module, setting: Setting, n_steps: int) -> Trainer:
+    optimizer = _library("schedulefree").AdamWScheduleFree(
         model.parameters(),
         lr=setting["lr"],
         weight_decay=setting["weight_decay"],
@@ -185,9 +194,7 @@ def _schedule_free(model: nn.Module, setting: Setting, n_steps: int) -> Trainer:
 
 
 def _prodigy(model: nn.Module, setting: Setting, n_steps: int) -> Trainer:
-    from prodigyopt import Prodigy  # type: ignore[import-untyped]
-
-    optimizer = Prodigy(
+    optimizer = _library("prodigyopt").Prodigy(
         model.parameters(),
         lr=1.0,
         d_coef=setting["d_coef"],
