@@ -78,13 +78,13 @@ class MetaTrainingOptions:
         return cls(
             **{
                 "sigma": 0.1,
-                "learning_rate": 0.06,
-                "n_groups": 2,
+                "learning_rate": 0.04,
+                "n_groups": 3,
                 "n_numbers": 2e5,
                 "most_pairs": 16,
                 "n_uses": 1,
                 "n_readout": 10_000,
-                "horizons": (16, 48, 200),
+                "horizons": (24, 200, 400),
                 "n_curriculum": 150,
                 "judge_every": 20,
                 "n_judged": 4,
