@@ -57,7 +57,9 @@ def test_each_known_step_of_a_pipeline_is_tuned_with_its_conditions():
     steps = {"simpleimputer__strategy", "standardscaler", "pca__n_components"}
     assert set(space.parameters) == steps | prefixed("svc", SVC_NAMES)
     assert space.conditions["svc__gamma"].parameter == "svc__kernel"
-    assert space.parameters["standardscaler"] == Categorical(("StandardScaler()", "passthrough"))
+    assert space.parameters["standardscaler"] == Categorical(
+        ("StandardScaler()", "MaxAbsScaler()")
+    )
     assert space.parameters["simpleimputer__strategy"] == Categorical(
         ("mean", "median", "most_frequent")
     )

@@ -19,7 +19,7 @@ from warmstart.errors import SearchSpaceError, UnknownEstimatorError
 from warmstart.estimator import Estimator
 from warmstart.search_spaces import search_space
 from warmstart.sklearn.given_space import labelled
-from warmstart.sklearn.preprocessing import SCALERS, step_objects, step_space
+from warmstart.sklearn.preprocessing import SCALERS, another_scaler, step_objects, step_space
 from warmstart.sklearn.tuned_space import TunedSpace, usual_values, without
 from warmstart.space import Categorical, Condition, Parameter, SearchSpace, Value
 
@@ -59,7 +59,7 @@ def inferred_space(
         prefix = f"{path}__" if path else ""
         if type(part).__name__ in SCALERS and path and _is_step(path, parts):
             if not only_trees:
-                labels, stand_for = labelled([part, "passthrough"])
+                labels, stand_for = labelled([part, another_scaler(part)])
                 parameters[path], objects[path] = Categorical(labels), stand_for
                 usual[path] = labels[0]
             continue

@@ -10,7 +10,8 @@ from warmstart.descriptor import TaskDescriptor
 from warmstart.sklearn.given_space import labelled
 from warmstart.space import Categorical, Float, Integer, Parameter, Value
 
-#: Steps that a pipeline may do without; they matter to models that measure distances.
+#: Steps of which another may do better; they matter to models that measure distances. None at all
+#: is no choice: support vector machines on unscaled data may run for hours.
 SCALERS: Final = frozenset(
     {
         *("MaxAbsScaler", "MinMaxScaler", "Normalizer", "PowerTransformer"),
@@ -24,6 +25,15 @@ _BOOLEAN: Final = Categorical((True, False))
 _MOST_COMPONENTS: Final = 300
 
 _Space: TypeAlias = Mapping[str, Parameter]
+
+
+def another_scaler(scaler: object) -> Any:
+    """A scaler of another kind, which takes sparse data as well as dense."""
+    from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+
+    if isinstance(scaler, MaxAbsScaler):
+        return StandardScaler(with_mean=False)
+    return MaxAbsScaler()
 
 
 def step_space(step: object, task: TaskDescriptor | None) -> dict[str, Parameter]:
