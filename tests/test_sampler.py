@@ -300,7 +300,8 @@ def test_the_sampler_goes_where_trials_do_not_come_to_nothing(
     study.optimize(fragile, n_trials=30, catch=ArithmeticError)
     assert len(study.trials) == 30
     assert share(study) == 1.0
-    assert max(log_C(trial) for trial in study.trials[20:]) < 2.0
+    # A third of the space comes to nothing, and no source said so.
+    assert sum(log_C(trial) >= 2.0 for trial in study.trials) <= 3
     assert study.best_value < 0.1
 
 
