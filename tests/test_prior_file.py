@@ -54,6 +54,16 @@ def test_a_prior_comes_back_from_a_file(tmp_path: Path) -> None:
     )
 
 
+def test_tasks_on_the_same_data_share_one_descriptor_in_the_file(tmp_path: Path) -> None:
+    prior = with_a_descriptor(learned())
+    first = prior.tasks[0]
+    again = replace(first, metric="log_loss")
+    prior = replace(prior, tasks=(first, again, *prior.tasks[2:]))
+    artifact = written(tmp_path, {"bowl": prior})
+    assert artifact.description["estimators"]["bowl"]["tasks"][1]["descriptor"] == 0
+    assert unpack_prior(artifact, "bowl").tasks == prior.tasks
+
+
 def test_a_prior_from_a_file_proposes_as_well_as_the_one_that_was_learned(tmp_path: Path) -> None:
     again = unpack_prior(written(tmp_path, {"bowl": learned()}), "bowl")
     task = family(20, seed=7)[-1]
@@ -136,6 +146,7 @@ def _set(name: str, value: float, where: Any = 0) -> Damage:
         lambda _, bowl: bowl["tasks"].pop(),
         lambda _, bowl: bowl.update(tasks=[{"id": 3, "surprise": 1}] * 8),
         lambda _, bowl: bowl["tasks"][0].update(descriptor={"kind": "poem"}),
+        lambda _, bowl: bowl["tasks"][0].update(descriptor=7),
     ],
 )
 def test_a_damaged_prior_is_one_clear_error(damage: Damage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def pack_priors(
             "bandwidth": prior.bandwidth,
             "agreement": prior.agreement,
             "descriptor_names": list(prior.descriptor_names),
-            "tasks": [task.to_json() for task in prior.tasks],
+            "tasks": _tasks_to_json(prior.tasks),
         }
         for name, prior in priors.items()
     }
@@ -88,7 +89,7 @@ def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
         prior = Prior(
             estimator=estimator,
             space=_ordered(SearchSpace.from_json(data["space"]), data["columns"]),
-            tasks=tuple(SourceTask.from_json(task) for task in data["tasks"]),
+            tasks=_tasks_from_json(data["tasks"]),
             lengthscales=tensors["lengthscales"],
             noise=float(data["noise"]),
             inducing=tensors["inducing"],
@@ -101,12 +102,37 @@ def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
         )
         _check_shapes(prior)
         _check_values(prior)
-    except (KeyError, TypeError, ValueError, WarmStartError) as error:
+    except (IndexError, KeyError, TypeError, ValueError, WarmStartError) as error:
         raise ArtifactError(
             f"The artifact's prior of {estimator} is not complete ({error}); "
             "make the artifact anew with 'metaopt train'."
         ) from error
     return prior
+
+
+def _tasks_to_json(tasks: Sequence[SourceTask]) -> list[dict[str, Any]]:
+    """The tasks; where several are on the same data, the first alone brings the descriptor."""
+    described: dict[str, int] = {}
+    out = []
+    for i, task in enumerate(tasks):
+        data = task.to_json()
+        if data["descriptor"] is not None:
+            first = described.setdefault(repr(data["descriptor"]), i)
+            data["descriptor"] = first if first < i else data["descriptor"]
+        out.append(data)
+    return out
+
+
+def _tasks_from_json(data: Sequence[Mapping[str, Any]]) -> tuple[SourceTask, ...]:
+    tasks: list[SourceTask] = []
+    for task in data:
+        if isinstance(task["descriptor"], int):
+            same = tasks[task["descriptor"]].descriptor
+            task = {**task, "descriptor": None}
+            tasks.append(replace(SourceTask.from_json(task), descriptor=same))
+        else:
+            tasks.append(SourceTask.from_json(task))
+    return tuple(tasks)
 
 
 def _ordered(space: SearchSpace, columns: Sequence[str]) -> SearchSpace:
