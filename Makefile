@@ -16,7 +16,7 @@ ARTIFACT := warmstart/artifacts/openml.safetensors
 # Processes run side by side here; each with threads of its own would be slower.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help demo test test-slow lint bench artifact clean
+.PHONY: help demo test test-slow lint bench artifact weights clean
 
 help:
 	@echo "make demo      tune a model on bundled data, beside Optuna's TPE: 3 minutes, no torch"
@@ -26,6 +26,8 @@ help:
 	@echo "make bench     the benchmark, into bench-results/ (DATA=directory of runs)"
 	@echo "make artifact  make the shipped artifact anew from OpenML (SERVER=url STORE=directory"
 	@echo "               DATA=directory with surrogates)"
+	@echo "make weights   train the pruner (DATA=directory with surrogates), and meta-train the"
+	@echo "               learned optimizers: hours"
 	@echo "make clean     remove $(VENV) and what tools leave behind"
 
 demo: $(VENV)/installed
@@ -49,6 +51,12 @@ artifact: $(VENV)/installed-dev
 	$(BIN)/metaopt openml --server $(SERVER) --flow 6969 --flow 6970 --flow 7707 --store $(STORE)
 	$(BIN)/metaopt train --store $(STORE) --store metaopt/histories --fewest-tasks 20 \
 		$(if $(DATA),--surrogates $(DATA)) --out $(ARTIFACT)
+
+weights: $(VENV)/installed-dev
+	$(BIN)/metaopt train curves $(if $(DATA),--data $(DATA)) --out warmstart/artifacts/curves.safetensors
+	$(BIN)/metaopt train optimizer --out meta-training --weights metaopt/optim/weights/lstm.safetensors
+	$(BIN)/metaopt train optimizer --schedule --out meta-training-schedule \
+		--weights metaopt/optim/weights/schedule.safetensors
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -295,6 +295,7 @@ def test_rare_names_and_prefixes_tell_the_estimator(parameters, name):
         {"learning_rate": LOG, "batch_size": COUNT, "weight_decay": LOG, "momentum": UNIT},
         {"coef0": UNIT, "foo": UNIT, "bar": UNIT, "baz": UNIT, "qux": UNIT},
         {"kernel": UNIT},
+        {"x": UNIT, "k": COUNT},
     ],
 )
 def test_what_several_estimators_or_none_have_is_not_guessed(parameters):

@@ -265,7 +265,8 @@ def test_data_frames_keep_their_names_and_types(iris):
 
 def test_sparse_matrices_are_searched(iris):
     X, y = iris
-    dense = WarmStartSearchCV(LogisticRegression(), C, n_trials=2, cv=2, random_state=0).fit(X, y)
+    model = LogisticRegression(max_iter=5000)
+    dense = WarmStartSearchCV(model, C, n_trials=2, cv=2, random_state=0).fit(X, y)
     sparse = clone(dense).fit(scipy.sparse.coo_array(X), y)
     np.testing.assert_allclose(
         sparse.cv_results_["mean_test_score"], dense.cv_results_["mean_test_score"], atol=0.02
@@ -275,8 +276,9 @@ def test_sparse_matrices_are_searched(iris):
 def test_distances_between_rows_are_cut_in_both_directions(iris):
     X, y = iris
     kernel = X @ X.T
-    search = WarmStartSearchCV(SVC(kernel="precomputed"), C, n_trials=2, cv=3, random_state=0)
-    linear = WarmStartSearchCV(SVC(kernel="linear"), C, n_trials=2, cv=3, random_state=0)
+    options = {"n_trials": 2, "cv": 3, "sampler": optuna.samplers.RandomSampler(seed=0)}
+    search = WarmStartSearchCV(SVC(kernel="precomputed"), C, **options)
+    linear = WarmStartSearchCV(SVC(kernel="linear"), C, **options)
     np.testing.assert_allclose(
         search.fit(kernel, y).cv_results_["mean_test_score"],
         linear.fit(X, y).cv_results_["mean_test_score"],

@@ -34,6 +34,7 @@ from metaopt.training.selection import (
 from warmstart.artifact import read_artifact
 from warmstart.errors import ArtifactError, HistoryError
 from warmstart.history import History, TaskInfo, Trial
+from warmstart.metrics import HIGHER_IS_BETTER
 from warmstart.prior_file import estimators_in, unpack_prior
 from warmstart.space import Float, Integer, SearchSpace
 from warmstart.store import HistoryStore
@@ -46,6 +47,13 @@ SHIPPED_ESTIMATORS = {
     "xgboost.XGBClassifier",
     "rpart",
     "lcbench.funnel_mlp",
+    "lightgbm.LGBMClassifier",
+    "lightgbm.LGBMRegressor",
+    "sklearn.linear_model.ElasticNet",
+    "sklearn.linear_model.LogisticRegression",
+    "sklearn.linear_model.Ridge",
+    "sklearn.neighbors.KNeighborsClassifier",
+    "sklearn.neighbors.KNeighborsRegressor",
 }
 SMALLEST = 10  # trials of the histories made here
 
@@ -595,13 +603,15 @@ def test_the_shipped_artifact_is_small_and_knows_the_estimators(shipped):
 def test_the_shipped_artifact_lists_its_tasks(shipped, estimator):
     prior = unpack_prior(shipped, estimator)
     said = shipped.description["card"]["estimators"][estimator]
-    assert len(prior.tasks) >= 25
-    assert len({(task.source, task.id) for task in prior.tasks}) == len(prior.tasks)
+    by_length = sorted(prior.tasks, key=lambda task: task.n_trials)
+    tasks = {(task.source, task.id): task.n_trials for task in by_length}
+    assert len(tasks) >= 25
+    assert len({(t.source, t.id, t.metric) for t in prior.tasks}) == len(prior.tasks)
     assert all(task.id and task.family and task.licence for task in prior.tasks)
     assert sum(not task.name for task in prior.tasks) <= 3  # known by their ids alone
-    assert said["n_tasks"] == len(prior.tasks)
+    assert said["n_tasks"] == len(tasks)
     assert said["n_families"] == len({task.family for task in prior.tasks})
-    assert said["n_trials"] == sum(task.n_trials for task in prior.tasks)
+    assert said["n_trials"] == sum(tasks.values())
     assert said["benchmark_only"] == (estimator in ("rpart", "lcbench.funnel_mlp"))
     if estimator != "lcbench.funnel_mlp":  # the data of which nobody described
         assert sum(task.descriptor is not None for task in prior.tasks) >= 25
@@ -610,8 +620,8 @@ def test_the_shipped_artifact_lists_its_tasks(shipped, estimator):
 def test_the_shipped_artifact_says_how_it_was_made(shipped):
     card = shipped.description["card"]
     assert card["settings"]["seed"] == 0
-    assert card["sources"] == ["openml", "yahpo"]
-    assert card["metrics"] == ["accuracy"]
+    assert card["sources"] == ["collect", "openml", "yahpo"]
+    assert card["metrics"] == sorted(HIGHER_IS_BETTER)
     assert card["surrogates"]["sampling"] == {
         "n_random": 1000,
         "n_local": 500,

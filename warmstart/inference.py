@@ -53,6 +53,8 @@ def infer_estimator(
     elsewhere = sum(weight for name, weight in most.items() if name not in spoken)
     if chosen.benchmark_only or elsewhere > _MOST_ELSEWHERE * total:
         return None
+    if len(spoken) == 1 and len(next(iter(spoken))) == 1:
+        return None  # a single letter may mean anything
     return chosen, best
 
 

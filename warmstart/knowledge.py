@@ -24,7 +24,7 @@ from warmstart.inference import infer_estimator
 from warmstart.learning import extend_prior, learn_prior
 from warmstart.lookalike import LookAlike, look_alike
 from warmstart.matching import Matcher
-from warmstart.metrics import UNSAID, metric_name
+from warmstart.metrics import HIGHER_IS_BETTER, UNSAID, metric_name
 from warmstart.prior import Prior, SourceTask
 from warmstart.prior_file import estimators_in, unpack_prior
 from warmstart.space import Parameter
@@ -231,7 +231,8 @@ class Knowledge:
         asked = metric_name(self._metric or "")
         is_asked = asked in known
         if not is_asked and known:
-            asked = known.most_common(1)[0][0]
+            usual = list(HIGHER_IS_BETTER)
+            asked = max(known, key=lambda m: (known[m], -usual.index(m) if m in usual else -99))
         if is_asked and known[asked] >= _FEWEST_OF_METRIC:
             return [t for t, metric in enumerate(metrics) if metric not in (asked, UNSAID)]
         judged = [(task.source, task.id) for task in prior.tasks]

@@ -13,7 +13,8 @@ from typing import Final
 #: The metric of studies whose user doesn't say what the objective measures.
 UNSAID: Final = "objective"
 
-#: For each metric that histories are told apart by, whether a higher value is better.
+#: For each metric that histories are told apart by, the most usual first, whether a higher value
+#: is better.
 HIGHER_IS_BETTER: Final[Mapping[str, bool]] = {
     "accuracy": True,
     "balanced_accuracy": True,
