@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
@@ -9,6 +11,7 @@ from hypothesis import settings
 from small_artifact import write_small_artifact
 
 from metaopt.benchmarks.data_directory import data_directory
+from metaopt.cli import main
 from warmstart.artifact import Artifact, read_artifact
 from warmstart.store import HistoryStore
 
@@ -52,3 +55,21 @@ def recorded_data() -> Path:
             "compares with recorded OpenML data, which is not part of the repository; "
             f"test_recorded_data.py tests the same code on invented files. {error}"
         )
+
+
+@pytest.fixture
+def metaopt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command as a shell would; gives exit code, standard output and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["metaopt", *map(str, arguments)])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # put back afterwards
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, out, err
+
+    return run

@@ -21,21 +21,6 @@ from warmstart.store import HistoryStore
 COMMANDS = ("demo", "suggest", "openml", "collect", "train", "bench", "info")
 
 
-@pytest.fixture
-def metaopt(monkeypatch, capsys):
-    """Runs the command as a shell would; gives exit code, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["metaopt", *map(str, arguments)])
-        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # put back afterwards
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory):
     return write_small_artifact(tmp_path_factory.mktemp("artifact") / "small.safetensors")

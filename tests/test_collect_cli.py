@@ -1,31 +1,13 @@
 """``metaopt collect`` from a shell."""
 
 import json
-import sys
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from metaopt.cli import main
 from warmstart.history import TaskInfo, Trial
 from warmstart.store import HistoryStore
-
-
-@pytest.fixture
-def metaopt(monkeypatch, capsys):
-    """Runs the command as a shell would; gives exit code, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["metaopt", *map(str, arguments)])
-        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # put back afterwards
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import Trial
 
 from warmstart.choices import plain_choice
 from warmstart.errors import SearchSpaceError
@@ -49,3 +50,17 @@ def external_value(distribution: BaseDistribution, value: Value) -> Any:
         if same_choice(plain_choice(choice), (value,)):
             return choice
     raise SearchSpaceError(f"{value!r} given; expected one of {distribution.choices!r}.")
+
+
+def suggest_value(trial: Trial, name: str, parameter: Parameter) -> Value:
+    """Ask a running trial for one parameter."""
+    if isinstance(parameter, Categorical):
+        choice: Value = trial.suggest_categorical(name, parameter.choices)
+        return choice
+    if isinstance(parameter, Integer):
+        return trial.suggest_int(
+            name, parameter.low, parameter.high, step=parameter.step, log=parameter.log
+        )
+    return trial.suggest_float(
+        name, parameter.low, parameter.high, step=parameter.step, log=parameter.log
+    )

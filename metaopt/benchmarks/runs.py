@@ -10,7 +10,8 @@ import numpy as np
 import optuna
 
 from metaopt.benchmarks.problems import Problem
-from warmstart.space import Categorical, Integer, Parameter, SearchSpace, Value
+from warmstart.distributions import suggest_value
+from warmstart.space import SearchSpace, Value
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,6 @@ class Run:
     attributes: list[dict[str, object]]
 
 
-def suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
-    """Ask a trial for one parameter."""
-    if isinstance(parameter, Categorical):
-        choice: Value = trial.suggest_categorical(name, parameter.choices)
-        return choice
-    if isinstance(parameter, Integer):
-        return trial.suggest_int(
-            name, parameter.low, parameter.high, log=parameter.log, step=parameter.step
-        )
-    return trial.suggest_float(
-        name, parameter.low, parameter.high, log=parameter.log, step=parameter.step
-    )
-
-
 def suggest_configuration(
     trial: optuna.Trial, space: SearchSpace, names: Mapping[str, str] | None = None
 ) -> dict[str, Value]:
@@ -56,7 +43,8 @@ def suggest_configuration(
     configuration: dict[str, Value] = {}
     for name in space.ordered_names():
         if space.is_active(name, configuration):
-            configuration[name] = suggest(trial, names.get(name, name), space.parameters[name])
+            asked = names.get(name, name)
+            configuration[name] = suggest_value(trial, asked, space.parameters[name])
     return configuration
 
 

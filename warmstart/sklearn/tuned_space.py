@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from optuna.trial import Trial
 
+from warmstart.distributions import suggest_value
 from warmstart.space import (
     Categorical,
     Condition,
@@ -52,7 +53,7 @@ class TunedSpace:
         configuration: dict[str, Value] = {}
         for name in self.space.ordered_names():
             if self.space.is_active(name, configuration):
-                configuration[name] = _suggest(trial, name, self.space.parameters[name])
+                configuration[name] = suggest_value(trial, name, self.space.parameters[name])
         return configuration
 
     def values(self, configuration: Mapping[str, Value]) -> dict[str, Any]:
@@ -121,16 +122,3 @@ def _holds(parameter: Parameter, value: object) -> bool:
         return True
     steps = (value - parameter.low) / parameter.step
     return abs(steps - round(steps)) < _OFF_GRID
-
-
-def _suggest(trial: Trial, name: str, parameter: Parameter) -> Value:
-    if isinstance(parameter, Categorical):
-        value: Value = trial.suggest_categorical(name, parameter.choices)
-        return value
-    if isinstance(parameter, Integer):
-        return trial.suggest_int(
-            name, parameter.low, parameter.high, step=parameter.step, log=parameter.log
-        )
-    return trial.suggest_float(
-        name, parameter.low, parameter.high, step=parameter.step, log=parameter.log
-    )
