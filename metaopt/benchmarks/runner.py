@@ -84,7 +84,7 @@ def run_missing(
     trainings = _plan_trainings(options, pairs, sources, tasks)
     distinct = list({training.key: training for training in trainings.values()}.values())
     outcomes: dict[str, TrainingOutcome] = {}
-    for training, outcome in _each(run_training, distinct, options.n_jobs):
+    for training, outcome in each_done(run_training, distinct, options.n_jobs):
         outcomes[training.key] = outcome
         where = f"{training.method.name} on {training.source.name}, fold {training.fold}"
         progress.advance("training", len(outcomes), len(distinct), where, outcome.error)
@@ -104,7 +104,7 @@ def run_missing(
         else:
             to_run[cell.result.key] = cell
     n_before = len(finished)
-    for _, result in _each(run_cell, list(to_run.values()), options.n_jobs):
+    for _, result in each_done(run_cell, list(to_run.values()), options.n_jobs):
         file.add(result)
         finished[result.key] = result
         where = f"{result.method} on {result.source}, {result.task}"
@@ -209,10 +209,10 @@ def n_seeds_of(method: Method, options: BenchOptions) -> int:
     return min(options.n_seeds, method.max_seeds or options.n_seeds)
 
 
-def _each(
+def each_done(
     function: Callable[[_Job], _Done], jobs: Collection[_Job], n_jobs: int
 ) -> Iterator[tuple[_Job, _Done]]:
-    """Jobs with what came of them, in the order in which they end."""
+    """Jobs with what came of them, in the order in which they end; in processes of their own."""
     if n_jobs == 1 or len(jobs) < 2:
         for job in jobs:
             yield job, function(job)

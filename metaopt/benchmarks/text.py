@@ -24,10 +24,10 @@ def report_text(report: Mapping[str, Any]) -> str:
     if report["guard"]:
         parts.append(_guard_table(report["guard"]))
     if report["gp_check"]:
-        ratios = ", ".join(f"{k} {_number(v)}" for k, v in report["gp_check"]["ratio"].items())
+        ratios = ", ".join(f"{k} {number(v)}" for k, v in report["gp_check"]["ratio"].items())
         parts.append(
             "Area of RGPE's own Gaussian process without sources over GPSampler's: "
-            f"{ratios}; geometric mean {_number(report['gp_check']['overall'])}."
+            f"{ratios}; geometric mean {number(report['gp_check']['overall'])}."
         )
     if report["failures"]:
         shown = [
@@ -59,20 +59,20 @@ def _source_table(source: str, methods: Mapping[str, Any]) -> str:
         rows.append(
             [
                 name,
-                *(_number(f["regret"][str(at)], 4) for at in AT),
-                _number(f["area"], 4),
-                _number(f["rank"]),
-                _number(f["trials_to_match"], 0),
-                _number(f["ratio_at_100"]),
-                _number(f["ratio_to_gp_at_50"]),
-                _number(lost and lost["share"]),
-                _number(lost and lost["by_chance"]),
-                _number(f["milliseconds"], 1),
-                _number(f["proposed"]),
+                *(number(f["regret"][str(at)], 4) for at in AT),
+                number(f["area"], 4),
+                number(f["rank"]),
+                number(f["trials_to_match"], 0),
+                number(f["ratio_at_100"]),
+                number(f["ratio_to_gp_at_50"]),
+                number(lost and lost["share"]),
+                number(lost and lost["by_chance"]),
+                number(f["milliseconds"], 1),
+                number(f["proposed"]),
             ]
         )
     n_tasks = max(f["n_tasks"] for f in methods.values())
-    return f"{source}: mean regret over {n_tasks} tasks\n" + _aligned(head, rows)
+    return f"{source}: mean regret over {n_tasks} tasks\n" + aligned(head, rows)
 
 
 def _overall_table(group: str, overall: Mapping[str, Any]) -> str:
@@ -80,19 +80,19 @@ def _overall_table(group: str, overall: Mapping[str, Any]) -> str:
     rows = [
         [
             name,
-            _number(f["rank"]),
-            _number(f["area"], 4),
-            _number(f["trials_to_match"], 1),
-            _number(f["ratio_at_100"]),
-            _number(f["ratio_to_gp_at_50"]),
-            _number(f["lost"]["50"] and f["lost"]["50"]["share"], 3),
-            _number(f["lost"]["50"] and f["lost"]["50"]["by_chance"], 3),
-            _number(f["milliseconds"], 1),
+            number(f["rank"]),
+            number(f["area"], 4),
+            number(f["trials_to_match"], 1),
+            number(f["ratio_at_100"]),
+            number(f["ratio_to_gp_at_50"]),
+            number(f["lost"]["50"] and f["lost"]["50"]["share"], 3),
+            number(f["lost"]["50"] and f["lost"]["50"]["by_chance"], 3),
+            number(f["milliseconds"], 1),
         ]
         for name, f in sorted(overall["methods"].items(), key=lambda item: item[1]["area"])
     ]
     title = f"Over {len(overall['sources'])} sources ({group})"
-    return f"{title}: mean rank and area, geometric means of ratios\n" + _aligned(head, rows)
+    return f"{title}: mean rank and area, geometric means of ratios\n" + aligned(head, rows)
 
 
 def _tests_table(tests: Sequence[Mapping[str, Any]]) -> str:
@@ -111,7 +111,7 @@ def _tests_table(tests: Sequence[Mapping[str, Any]]) -> str:
             t["where"],
             t["other"],
             str(t["n_families"]),
-            _number(t["difference"], 4),
+            number(t["difference"], 4),
             f"{t['low']:.4f} to {t['high']:.4f}",
             str(t["wins"]),
             str(t["losses"]),
@@ -119,9 +119,7 @@ def _tests_table(tests: Sequence[Mapping[str, Any]]) -> str:
         ]
         for t in tests
     ]
-    return "Paired tests of the area under the regret curve, over families\n" + _aligned(
-        head, rows
-    )
+    return "Paired tests of the area under the regret curve, over families\n" + aligned(head, rows)
 
 
 def _guard_table(guard: Sequence[Mapping[str, Any]]) -> str:
@@ -138,20 +136,22 @@ def _guard_table(guard: Sequence[Mapping[str, Any]]) -> str:
             g["variant"],
             g["source"],
             g["method"],
-            *(_number(g["ratio"][str(at)]) for at in GUARD_AT),
-            *(_number(g["lost"][str(at)] and g["lost"][str(at)]["share"]) for at in GUARD_AT),
-            *(_number(g["lost"][str(at)] and g["lost"][str(at)]["by_chance"]) for at in GUARD_AT),
+            *(number(g["ratio"][str(at)]) for at in GUARD_AT),
+            *(number(g["lost"][str(at)] and g["lost"][str(at)]["share"]) for at in GUARD_AT),
+            *(number(g["lost"][str(at)] and g["lost"][str(at)]["by_chance"]) for at in GUARD_AT),
         ]
         for g in guard
     ]
-    return "When the sources mislead\n" + _aligned(head, rows)
+    return "When the sources mislead\n" + aligned(head, rows)
 
 
-def _number(value: float | None, digits: int = 2) -> str:
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with so many digits after the point; a dash for None."""
     return _NONE if value is None else f"{value:.{digits}f}"
 
 
-def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of rows below their head: words to the left, numbers to the right."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = []
     for row in [head, *rows]:

@@ -11,10 +11,12 @@ import typer
 from metaopt.cli.bench import bench
 from metaopt.cli.bench_l2l import bench_l2l
 from metaopt.cli.bench_learners import bench_learners
+from metaopt.cli.bench_live import bench_live
 from metaopt.cli.bench_optimizer import bench_optimizer
 from metaopt.cli.bench_pruner import bench_pruner
 from metaopt.cli.collect import collect
 from metaopt.cli.demo import demo
+from metaopt.cli.evaluate import evaluate
 from metaopt.cli.groups import add_group
 from metaopt.cli.info import info
 from metaopt.cli.openml import openml
@@ -33,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, suggest, openml, collect, info):
+for command in (demo, suggest, openml, collect, evaluate, info):
     app.command()(command)
 add_group(app, train, {"curves": train_curves, "optimizer": train_optimizer})
 add_group(
@@ -43,6 +45,7 @@ add_group(
         "l2l": bench_l2l,
         "pruner": bench_pruner,
         "learners": bench_learners,
+        "live": bench_live,
         "optimizer": bench_optimizer,
     },
 )

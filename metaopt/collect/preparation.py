@@ -70,7 +70,10 @@ def prepared_folds(
     data: DataSet, preparation: Preparation, *, n_folds: int, seed: int
 ) -> list[Fold]:
     """The folds of a data set: shuffled, and stratified by class."""
-    return [_fold(data, preparation, train, test) for train, test in _splits(data, n_folds, seed)]
+    return [
+        prepared_fold(data, preparation, train, test)
+        for train, test in _splits(data, n_folds, seed)
+    ]
 
 
 def n_prepared_columns(data: DataSet, preparation: Preparation) -> int:
@@ -96,7 +99,10 @@ def _splits(data: DataSet, n_folds: int, seed: int) -> Iterator[tuple[np.ndarray
     )
 
 
-def _fold(data: DataSet, preparation: Preparation, train: np.ndarray, test: np.ndarray) -> Fold:
+def prepared_fold(
+    data: DataSet, preparation: Preparation, train: np.ndarray, test: np.ndarray
+) -> Fold:
+    """One split of a data set into rows to fit and rows to judge by, given by position."""
     columns: list[np.ndarray] = []
     nominal: list[int] = []
     for name in data.X.columns:
