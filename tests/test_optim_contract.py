@@ -163,6 +163,32 @@ def test_a_group_may_come_later(make: Make) -> None:
     assert all(not torch.equal(p, old) for p, old in zip(params, before, strict=True))
 
 
+def test_a_parameter_whose_data_are_replaced_is_still_trained(make: Make) -> None:
+    """As ``vector_to_parameters`` does it, and moving a model to another dtype and back."""
+
+    def run(replaced: bool) -> list[Tensor]:
+        optimizer = make(some_params())
+        train(optimizer, 2)
+        if replaced:
+            for p in all_params(optimizer):
+                p.data = p.data.clone()
+        return train(optimizer, 2)
+
+    torch.testing.assert_close(run(replaced=True), run(replaced=False), rtol=0, atol=0)
+
+
+def test_a_state_that_is_cleared_begins_anew(make: Make) -> None:
+    optimizer = make(some_params())
+    train(optimizer, 2)
+    optimizer.state.clear()
+    train(optimizer, 1)
+    moments = [optimizer.state[p]["exp_avg"] for p in all_params(optimizer)]
+    grads = [p.grad for p in all_params(optimizer)]
+    # One step after zero: the moment is a share of the gradient.
+    for m, g in zip(moments, grads, strict=True):
+        torch.testing.assert_close(m / m.norm(), g / g.norm())
+
+
 def test_names_of_parameters_are_kept(make: Make) -> None:
     model = torch.nn.Linear(3, 2)
     optimizer = make(model.named_parameters())

@@ -11,6 +11,7 @@ import torch
 from lively_weights import write_lively_weights
 from torch import Tensor
 
+from metaopt.optim import memory as columns
 from metaopt.optim import rule
 from metaopt.optim.controller import init_theta, step
 from metaopt.optim.features import read_clock, shape_features
@@ -88,11 +89,48 @@ def test_traced_for_compilation_it_does_what_the_rule_does(
     torch.testing.assert_close(train(optimizer, 3), by_the_rule(weights, 3, total_steps=8))
 
 
+def test_many_compiled_optimizers_do_not_share_torch_s_limit_of_compilations(
+    weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    for size in range(1, 4):
+        params = [torch.zeros(size, 3).requires_grad_()]
+        optimizer = LSTMOptimizer(params, weights=weights, compile=True, refresh_every=3)
+        assert all(torch.all(p > 0) for p in train(optimizer, 5))
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, in its compiler
 def test_compiled_it_does_what_the_rule_does(weights: str) -> None:
     optimizer = LSTMOptimizer(some_params(), weights=weights, total_steps=8, compile=True)
     torch.testing.assert_close(train(optimizer), by_the_rule(weights, total_steps=8))
+
+
+def test_groups_with_several_totals_each_follow_their_own(weights: str) -> None:
+    def rates(totals: list[float | None]) -> list[float]:
+        params = some_params()[:2]
+        groups = [
+            {"params": [p], "total_steps": total} for p, total in zip(params, totals, strict=True)
+        ]
+        optimizer = LSTMOptimizer(groups, weights=weights)
+        train(optimizer, 4)
+        return list(optimizer.learning_rates().values())
+
+    mixed, first, second = rates([5, None]), rates([5, 5]), rates([None, None])
+    # The loss couples them a little.
+    assert mixed == pytest.approx([first[0], second[1]], rel=0.3)
+    assert mixed[0] != pytest.approx(second[0], rel=0.3)
+
+
+def test_late_parameters_know_the_trend_of_the_loss(weights: str) -> None:
+    params = some_params()
+    optimizer = LSTMOptimizer(params[:2], weights=weights, total_steps=20)
+    train(optimizer, 4)
+    optimizer.add_param_group({"params": params[2:]})
+    train(optimizer, 1)
+    trends = [optimizer.state[p]["memory"][columns.LOSS_TREND] for p in params]
+    assert all(torch.equal(trend, trends[0]) for trend in trends)
+    assert float(trends[0][-1]) == 5
 
 
 def test_numpy_and_torch_plan_alike(weights: str) -> None:

@@ -107,16 +107,18 @@ def fused_on_cpu(
 ) -> Tensor | None:
     """With Adam's fused operation, each tensor with its own coefficients.
 
-    For what ``can_be_fused_on_cpu``.
+    For one-dimensional tensors of one type, float32 or float64. Sums are taken while a tensor is
+    in the processor's cache.
     """
-    lengths = torch.stack(torch._foreach_norm(grads))
-    if not math.isfinite(lengths.sum().item()):
-        grads = [rule.finite(g) for g in grads]
-        lengths = torch.stack(torch._foreach_norm(grads))
     corrected = [torch.tensor(_ALL_CORRECTED)]
+    sums = []
     for p, g, m, v, (take1, take2, keep, size, eps) in zip(
         params, grads, exp_avg, exp_avg_sq, factors.tolist(), strict=True
     ):
+        square = g.dot(g).item()
+        if not math.isfinite(square):
+            g = rule.finite(g)
+            square = g.dot(g).item()
         torch._fused_adamw_(
             [p],
             [g],
@@ -132,22 +134,16 @@ def fused_on_cpu(
             amsgrad=False,
             maximize=False,
         )
-    if not observe:
-        return None
-    mixed = [v.sum() for v in exp_avg_sq]
-    mixed += [g.view(-1).dot(m.view(-1)) for g, m in zip(grads, exp_avg, strict=True)]
-    n_tensors = len(params)
-    values = torch.stack([*torch._foreach_norm(exp_avg), *torch._foreach_norm(params), *mixed])
-    moments, sizes, squares, products = values.view(4, n_tensors)
-    return torch.stack(
-        [lengths.square(), moments.square(), squares, sizes.square(), products], -1
-    ).float()
+        if observe:
+            sums.append(
+                (square, m.dot(m).item(), v.sum().item(), p.dot(p).item(), g.dot(m).item())
+            )
+    return torch.tensor(sums) if observe else None
 
 
 def can_be_fused_on_cpu(params: list[Tensor], grads: list[Tensor]) -> bool:
-    """Whether ``fused_on_cpu`` is for these tensors: contiguous, of one of two types."""
+    """Whether ``fused_on_cpu`` is for these one-dimensional tensors: of one of two types."""
     dtype = params[0].dtype
     return dtype in (torch.float32, torch.float64) and all(
-        p.dtype == g.dtype == dtype and p.is_contiguous() and g.is_contiguous()
-        for p, g in zip(params, grads, strict=True)
+        p.dtype == g.dtype == dtype for p, g in zip(params, grads, strict=True)
     )

@@ -21,7 +21,7 @@ N_FEATURES: Final = 27
 # How far the controller may go, in log learning rate, logit β1, log (1 - β2).
 WIDEST_SHIFTS: Final = (4.0, 2.5, 3.0)
 
-_SMALLEST: Final = 1e-30
+SMALLEST: Final = 1e-30
 # From the logarithms (rows: weights of the moments, then memory.LOGS) to features (columns).
 _RATIOS: Final = (
     (0.0, -1.0, 0.0, 0.0, 0.0),
@@ -33,7 +33,7 @@ _RATIOS: Final = (
     (0.0, 0.0, 0.0, -0.5, 0.0),
     (0.0, 0.0, -0.5, 0.0, 0.0),
 )
-_LATEST: Final = 0.02  # of the steps left, as a share, in the logarithm
+LATEST: Final = 0.02  # of the steps left, as a share, in the logarithm
 
 
 class Shapes(NamedTuple):
@@ -143,7 +143,7 @@ def features(memory: Array, clock: Clock, shapes: Shapes) -> Array:
 
 def _gradient_features(memory: Array, shapes: Shapes) -> tuple[Array, Array, Array]:
     xp = arrays_of(memory)
-    weights = xp.log(xp.clamp(memory[..., columns.WEIGHTS], _SMALLEST, 1.0))
+    weights = xp.log(xp.clamp(memory[..., columns.WEIGHTS], SMALLEST, 1.0))
     alive = xp.as_float(memory[..., columns.LOG_GRADIENT] > columns.NOTHING + 1)
     ratios = xp.cat([weights, memory[..., columns.LOGS]]) @ shapes.ratios + shapes.log_fan_in
     return xp.clamp(ratios, -2.0, 2.0) * alive, memory[..., columns.COSINE], alive
@@ -153,10 +153,10 @@ def _loss_features(memory: Array) -> tuple[Array, ...]:
     xp = arrays_of(memory)
     later, earlier = memory[..., 0:3], memory[..., 1:4]
     sizes = abs(memory[..., :4])
-    spread = memory[..., columns.LOSS_SPREAD] + _SMALLEST
+    spread = memory[..., columns.LOSS_SPREAD] + SMALLEST
     fallen = later - earlier
     return (
-        2 * fallen / (sizes[..., :3] + sizes[..., 1:] + _SMALLEST),
+        2 * fallen / (sizes[..., :3] + sizes[..., 1:] + SMALLEST),
         xp.tanh(fallen[..., :2] / spread),
         spread / (spread + sizes[..., columns.LOSS_MEDIUM]),
         memory[..., columns.LOSS_SURPRISE],
@@ -168,6 +168,6 @@ def _time_features(clock: Clock) -> tuple[Array, Array]:
     xp = arrays_of(clock.steps)
     flag = clock.known + 0 * clock.steps
     length = 0.5 * xp.log10(xp.stack([clock.total + 0 * clock.steps, clock.steps + 1])) - 1
-    rest = 0.5 * xp.log(1 + _LATEST - clock.fraction)
+    rest = 0.5 * xp.log(1 + LATEST - clock.fraction)
     of_known = xp.stack([2 * clock.fraction - 1, rest, length[..., 0], flag])
     return of_known * flag[..., None], length[..., 1:]

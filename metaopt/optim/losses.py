@@ -31,7 +31,9 @@ def seen_loss(loss: Loss | None, device: torch.device, distributed: bool | None)
                 f"A loss of shape {tuple(loss.shape)} given; expected one element: give its mean "
                 "or sum, whichever was differentiated."
             )
-        seen = loss.detach().to(device, torch.float32, non_blocking=True).reshape(())
+        # On the way to a CPU, what does not wait may be read before it is there.
+        seen = loss.detach().to(device, torch.float32, non_blocking=device.type != "cpu")
+        seen = seen.reshape(())
     else:
         seen = torch.full((), math.nan if loss is None else float(loss), device=device)
     if distributed is False or not torch.distributed.is_available():

@@ -23,6 +23,7 @@ LOSS_FIRST: Final = slice(3, 4)
 LOSS_SPREAD: Final = slice(4, 5)  # mean distance to LOSS_MEDIUM
 LOSS_SURPRISE: Final = slice(5, 6)  # of the last loss, in spreads, within ±1
 LOSSES_SEEN: Final = slice(6, 7)
+LOSS_TREND: Final = slice(0, 7)  # all of these
 # How much the moments have taken in: what Adam's bias corrections divide by.
 WEIGHTS: Final = slice(7, 9)  # of the first and of the second moment
 COSINE: Final = slice(9, 10)  # of the gradient and the first moment
@@ -38,12 +39,12 @@ N_COLUMNS: Final = 16
 # Sums over the elements of a tensor, the columns of ``sums``.
 N_SUMS: Final = 5  # gradient², first moment², second moment, parameter², gradient · first moment
 
-_SMALLEST: Final = 1e-37
-NOTHING: Final = 0.5 * math.log(_SMALLEST)  # the logarithm of a root mean square of zero
-_LARGEST_LOSS: Final = 1e30
+SMALLEST: Final = 1e-37
+NOTHING: Final = 0.5 * math.log(SMALLEST)  # the logarithm of a root mean square of zero
+LARGEST_LOSS: Final = 1e30
 _ONLY_FIRST: Final = 1e30
 LOSS_SHARES: Final = (0.02, 0.1, 0.5, _ONLY_FIRST, 0.1)  # of the first five columns
-_GRADIENT_SHARE: Final = 0.3
+GRADIENT_SHARE: Final = 0.3
 
 
 def empty(parameter_sums: Tensor, sizes: Tensor) -> Tensor:
@@ -66,8 +67,8 @@ def log_rms(sums: Array, sizes: Array) -> Array:
     """The logarithm of root mean squares, finite whatever the sums are."""
     xp = arrays_of(sums)
     mean = sums / sizes
-    mean = xp.where(mean > _SMALLEST, mean, _SMALLEST)  # NaN is not greater
-    return 0.5 * xp.log(xp.clamp(mean, _SMALLEST, 1 / _SMALLEST))
+    mean = xp.where(mean > SMALLEST, mean, SMALLEST)  # NaN is not greater
+    return 0.5 * xp.log(xp.clamp(mean, SMALLEST, 1 / SMALLEST))
 
 
 def see_loss(memory: Array, loss: Array, shares: Array) -> Array:
@@ -80,13 +81,13 @@ def see_loss(memory: Array, loss: Array, shares: Array) -> Array:
     """
     xp = arrays_of(memory)
     is_known = xp.is_finite(loss)
-    loss = xp.clamp(xp.where(is_known, loss, 0.0), -_LARGEST_LOSS, _LARGEST_LOSS)[..., None, None]
+    loss = xp.clamp(xp.where(is_known, loss, 0.0), -LARGEST_LOSS, LARGEST_LOSS)[..., None, None]
     known = xp.as_float(is_known)[..., None, None]
     means, surprise, seen = memory[..., :5], memory[..., LOSS_SURPRISE], memory[..., LOSSES_SEEN]
     distance = (loss - memory[..., LOSS_MEDIUM]) * (seen > 0)
     values = xp.cat([xp.spread(loss, (*distance.shape[:-1], 4)), abs(distance)])
     means = means + known / (1 + shares * seen) * (values - means)
-    new = xp.tanh(distance / (2 * memory[..., LOSS_SPREAD] + _SMALLEST))
+    new = xp.tanh(distance / (2 * memory[..., LOSS_SPREAD] + SMALLEST))
     surprise = surprise + known * (new - surprise)
     return xp.cat([means, surprise, seen + known, memory[..., LOSSES_SEEN.stop :]])
 
@@ -103,10 +104,10 @@ def see_sums(memory: Array, sums: Array, sizes: Array, steps: Array) -> Array:
     xp = arrays_of(memory)
     logs = log_rms(sums[..., :4], sizes[..., None])
     lengths = xp.sqrt(sums[..., :2])
-    cosine = sums[..., 4:] / (lengths[..., :1] * lengths[..., 1:] + _SMALLEST)
+    cosine = sums[..., 4:] / (lengths[..., :1] * lengths[..., 1:] + SMALLEST)
     cosine = xp.clamp(xp.where(xp.is_finite(cosine), cosine, 0.0), -1.0, 1.0)
     usual = memory[..., LOG_USUAL_GRADIENT]
-    usual = usual + (logs[..., :1] - usual) / (1 + _GRADIENT_SHARE * steps[..., None])
+    usual = usual + (logs[..., :1] - usual) / (1 + GRADIENT_SHARE * steps[..., None])
     return xp.cat(
         [memory[..., : COSINE.start], cosine, logs, memory[..., LOG_FIRST_PARAMETER], usual]
     )

@@ -6,18 +6,18 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from itertools import chain
+from types import FunctionType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT, StateDict
 
 from metaopt.optim import rule
-from metaopt.optim.arrays import Array
 from metaopt.optim.backends import one_by_one
 from metaopt.optim.controller import Theta, hidden_size_of
 from metaopt.optim.losses import Loss, seen_loss
+from metaopt.optim.numpy_plan import NumpyPlan
 from metaopt.optim.options import check_options, group_options
 from metaopt.optim.packing import (
     MOMENTS,
@@ -25,15 +25,16 @@ from metaopt.optim.packing import (
     Pack,
     check_state,
     new_state,
-    plain,
     state_dtype,
 )
-from metaopt.optim.stepping import choose_backend, take_step
+from metaopt.optim.stepping import choose_backend, take_planned_step, take_step
 from metaopt.optim.weights import load_weights, shipped_path
 from warmstart.errors import WarmStartWarning
 
 # Parameters, their gradients, and how many of them are of which group.
 _Ready = tuple[list[Tensor], list[Tensor], list[tuple[int, int]]]
+# What the groups say, what follows for each tensor, and the plan with it.
+_Options = tuple[list[tuple[object, ...]], rule.Options, Tensor, NumpyPlan | None]
 
 
 class LSTMOptimizer(torch.optim.Optimizer):
@@ -176,31 +177,19 @@ class LSTMOptimizer(torch.optim.Optimizer):
             loss = -loss
         for device, (params, grads, group_sizes) in ready.items():
             pack = self._pack(device, params, group_sizes)
-            seen: Array = pack.unknown
-            if refresh:
-                seen = seen_loss(loss, device, self._distributed)
-            grads = self._to_minimise(grads, group_sizes)
-            total_steps: Array
-            options, total_steps = self._options_of(pack)
-            small, take = pack.small, take_step
-            backend = choose_backend(pack, grads, self.param_groups[0])
+            seen = seen_loss(loss, device, self._distributed) if refresh else pack.unknown
+            grads = self._to_minimise(pack.laid_out(grads), group_sizes)
+            options, total_steps, plan = self._options_of(pack)
+            when = {"refresh": refresh, "observe": observe}
             if self._compile:
-                small, take, backend = pack.tensors, self._compiled(), one_by_one
-            if small is not pack.tensors:
-                seen, total_steps = seen.numpy(), total_steps.numpy()
-                options = rule.Options(*(option.numpy() for option in options))
-            with np.errstate(all="ignore"):
-                take(
-                    pack,
-                    small,
-                    grads,
-                    seen,
-                    options,
-                    total_steps,
-                    backend,
-                    refresh=refresh,
-                    observe=observe,
-                )
+                step = self._compiled()
+                step(pack, grads, seen, options, total_steps, one_by_one, **when)
+                continue
+            backend = choose_backend(pack, grads, self.param_groups[0])
+            if plan is None:
+                take_step(pack, grads, seen, options, total_steps, backend, **when)
+            else:
+                take_planned_step(pack, plan, grads, float(seen), backend, **when)
         self._n_steps += 1
         self._warn_when_over()
         return returned
@@ -283,7 +272,7 @@ class LSTMOptimizer(torch.optim.Optimizer):
     def _forget(self) -> None:
         """Drop all that is derived from state and options."""
         self._packs: dict[torch.device, Pack] = {}
-        self._options: dict[torch.device, tuple[object, rule.Options, Tensor]] = {}
+        self._options: dict[torch.device, _Options] = {}
         self._compiled_step: Callable[..., None] | None = None
         self._n_steps = 0
         self._warned = False
@@ -314,7 +303,7 @@ class LSTMOptimizer(torch.optim.Optimizer):
         self, device: torch.device, params: list[Tensor], group_sizes: list[tuple[int, int]]
     ) -> Pack:
         pack = self._packs.get(device)
-        if pack is None or not pack.holds(params, group_sizes):
+        if pack is None or not pack.holds(params, group_sizes, self.state):
             for param in params:
                 if not self.state[param]:
                     hidden_size = hidden_size_of(self._theta)
@@ -324,24 +313,31 @@ class LSTMOptimizer(torch.optim.Optimizer):
             self._options.pop(device, None)
         return pack
 
-    def _options_of(self, pack: Pack) -> tuple[rule.Options, Tensor]:
+    def _options_of(self, pack: Pack) -> tuple[rule.Options, Tensor, NumpyPlan | None]:
+        """The options of each tensor, and the plan that uses them if there can be one."""
         device = pack.device
-        numbers = [
+        numbers: list[tuple[object, ...]] = [
             (g["lr"], *g["betas"], g["eps"], g["weight_decay"], g["total_steps"])
             for g in self.param_groups
         ]
         if any(isinstance(number, Tensor) for group in numbers for number in group):
-            return group_options(self.param_groups, pack)
+            numbers = []
         known = self._options.get(device)
-        if known is None or known[0] != numbers:
-            known = (numbers, *group_options(self.param_groups, pack))
+        if known is None or not numbers or known[0] != numbers:
+            options, total_steps = group_options(self.param_groups, pack)
+            plan = pack.plan
+            if plan is not None and len({group["total_steps"] for group in self.param_groups}) > 1:
+                plan = None
+            if plan is not None:
+                arrays = rule.Options(*(option.numpy() for option in options))
+                plan.use(arrays, float(total_steps[0]))
+            known = (numbers, options, total_steps, plan)
             self._options[device] = known
         return known[1:]
 
     def _to_minimise(
         self, grads: list[Tensor], group_sizes: list[tuple[int, int]]
     ) -> list[Tensor]:
-        grads = [plain(grad) for grad in grads]
         start = 0
         for index, n_tensors in group_sizes:
             if self.param_groups[index]["maximize"]:
@@ -352,7 +348,10 @@ class LSTMOptimizer(torch.optim.Optimizer):
 
     def _compiled(self) -> Callable[..., None]:
         if self._compiled_step is None:
-            self._compiled_step = torch.compile(take_step, fullgraph=True, dynamic=False)
+            # Its own copy: torch counts compilations by code object, for all optimizers together.
+            own = FunctionType(take_step.__code__.replace(), take_step.__globals__)
+            own.__kwdefaults__ = take_step.__kwdefaults__
+            self._compiled_step = torch.compile(own, fullgraph=True, dynamic=False)
         return self._compiled_step
 
     def _warn_when_over(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from metaopt.optim import memory as columns
 from metaopt.optim.arrays import Array
 from metaopt.optim.controller import Theta
 from metaopt.optim.features import Shapes, shape_features
+from metaopt.optim.numpy_plan import NumpyPlan
 
 SMALL: Final = ("step", "memory", "hidden")
 MOMENTS: Final = ("exp_avg", "exp_avg_sq")
@@ -146,9 +148,10 @@ class Pack:
     Attributes:
         originals: The parameters as the user gave them.
         params: Theirs, as plain tensors; moments alike.
+        flat: Whether these are one-dimensional views, on a CPU where all are contiguous.
         group_sizes: How many of them are of each parameter group: group index, number.
         tensors: What the controller works on, float32.
-        small: The same in the kind of array that is fastest on the device.
+        plan: What plans the steps, on a CPU, if the tensors are all alike.
         unknown: NaN on the device, for a loss that is not known.
         sharded: Whether any of them is only a part of a tensor.
     """
@@ -164,36 +167,63 @@ class Pack:
         self.device = device
         self.originals = list(originals)
         self.group_sizes = list(group_sizes)
-        own = [states[p] for p in originals]
-        self.params = [plain(p) for p in originals]
-        self.exp_avg, self.exp_avg_sq = ([plain(s[name]) for s in own] for name in MOMENTS)
+        own = self._states = [states[p] for p in originals]
+        self._addresses = list(map(_address, originals))
+        elements = [[plain(p) for p in originals]]
+        elements += [[plain(s[name]) for s in own] for name in MOMENTS]
+        self.flat = device.type == "cpu" and all(x.is_contiguous() for x in chain(*elements))
+        if self.flat:
+            elements = [[x.view(-1) for x in part] for part in elements]
+        self.params, self.exp_avg, self.exp_avg_sq = elements
         self.unknown = torch.full((), torch.nan, device=device)
         self.sharded = any(is_distributed(p) for p in originals)
         sizes = torch.tensor([float(_n_numbers(p)) for p in originals], device=device)
         shapes = shape_features([p.shape for p in originals], device)._replace(sizes=sizes)
-        # Late parameters join the schedule where it is.
+        # Late parameters join the training where it is, with the trend of the loss.
         steps = torch.stack([s["step"].to(device) for s in own]).max().expand(len(own)).clone()
+        memory = torch.stack([s["memory"] for s in own])
+        oldest = memory[:, columns.LOSSES_SEEN].argmax().reshape(1)
+        trend = memory[:, columns.LOSS_TREND].index_select(0, oldest)
+        memory[:, columns.LOSS_TREND] = trend
         here = {name: part.to(device) for name, part in theta.items()}
         hidden = torch.stack([s["hidden"] for s in own])
         self.tensors = Small(
             theta=here,
             shapes=shapes,
             steps=steps,
-            memory=torch.stack([s["memory"] for s in own]),
+            memory=memory,
             hidden=hidden,
             actions=controller.actions(here, hidden),
             rates=torch.zeros_like(steps),
         )
-        self.small = self.tensors.as_numpy() if device.type == "cpu" else self.tensors
+        self.plan = NumpyPlan(self.tensors.as_numpy()) if device.type == "cpu" else None
         for row, state in enumerate(own):
             state["step"] = self.tensors.steps[row]
             state["memory"] = self.tensors.memory[row]
             state["hidden"] = self.tensors.hidden[row]
 
-    def holds(self, params: list[Tensor], group_sizes: list[tuple[int, int]]) -> bool:
-        """Whether it was made for exactly these."""
+    def laid_out(self, grads: Sequence[Tensor]) -> list[Tensor]:
+        """Gradients as plain tensors, of the shapes of ``params``."""
+        if self.flat:
+            return [plain(grad).reshape(-1) for grad in grads]
+        return [plain(grad) for grad in grads]
+
+    def holds(
+        self,
+        params: list[Tensor],
+        group_sizes: list[tuple[int, int]],
+        states: Mapping[Tensor, dict[str, Tensor]],
+    ) -> bool:
+        """Whether it was made for exactly these, where they are now."""
         return (
             group_sizes == self.group_sizes
             and len(params) == len(self.originals)
             and all(map(operator.is_, params, self.originals))
+            and all(map(operator.is_, map(states.get, params), self._states))
+            and list(map(_address, params)) == self._addresses
         )
+
+
+def _address(param: Tensor) -> int:
+    """Where its elements are: ``param.data`` may be replaced at any time."""
+    return 0 if is_distributed(param) else param.data_ptr()

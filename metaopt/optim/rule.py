@@ -32,14 +32,14 @@ from metaopt.optim.features import Clock, Shapes, features, read_clock
 BETAS: Final = (0.9, 0.999)
 EPS: Final = 1e-10
 RELATIVE_RATE: Final = 0.04  # of the root mean square of a matrix, a step, before any decay
-_PLAIN_RMS: Final = 0.1  # what counts as that of biases, gains and scalars
-_RMS_RANGE: Final = (0.005, 1.0)  # of matrices; zeros, too, must be able to start
-_WARM_UP: Final = 0.05  # share of the steps
-_WARM_UP_STEPS: Final = (1.0, 200.0)
-_WARM_UP_UNKNOWN: Final = 20.0  # steps, if the total is unknown
-_LOWEST_DECAY: Final = 0.01  # of the linear decay, also for what goes on past the total
-_SLOW_DECAY: Final = 500.0  # steps after which an unknown total begins to tell
-_WIDEST_SHRINK: Final = 0.1  # of the relative learning rate
+PLAIN_RMS: Final = 0.1  # what counts as that of biases, gains and scalars
+RMS_RANGE: Final = (0.005, 1.0)  # of matrices; zeros, too, must be able to start
+WARM_UP: Final = 0.05  # share of the steps
+WARM_UP_STEPS: Final = (1.0, 200.0)
+WARM_UP_UNKNOWN: Final = 20.0  # steps, if the total is unknown
+LOWEST_DECAY: Final = 0.01  # of the linear decay, also for what goes on past the total
+SLOW_DECAY: Final = 500.0  # steps after which an unknown total begins to tell
+WIDEST_SHRINK: Final = 0.1  # of the relative learning rate
 _LARGEST_GRADIENT: Final = 1e18  # its square is a float32
 
 
@@ -114,10 +114,10 @@ def schedule(clock: Clock) -> Array:
     """
     xp = arrays_of(clock.steps)
     is_known = clock.known > 0
-    warm_up = xp.clamp(_WARM_UP * clock.total, *_WARM_UP_STEPS)
-    warm_up = xp.where(is_known, warm_up, _WARM_UP_UNKNOWN)
-    linear = xp.clamp(1 - clock.fraction, _LOWEST_DECAY, 1.0)
-    decay = xp.where(is_known, linear, 1 / xp.sqrt(1 + clock.steps / _SLOW_DECAY))
+    warm_up = xp.clamp(WARM_UP * clock.total, *WARM_UP_STEPS)
+    warm_up = xp.where(is_known, warm_up, WARM_UP_UNKNOWN)
+    linear = xp.clamp(1 - clock.fraction, LOWEST_DECAY, 1.0)
+    decay = xp.where(is_known, linear, 1 / xp.sqrt(1 + clock.steps / SLOW_DECAY))
     return xp.clamp((clock.steps + 1) / warm_up, 0.0, 1.0) * decay
 
 
@@ -179,13 +179,13 @@ def plan(
         rate = relative
         decay = rate * options.weight_decay
     else:
-        rms = xp.clamp(xp.exp(memory[..., columns.LOG_PARAMETER][..., 0]), *_RMS_RANGE)
-        rms = xp.where(shapes.is_matrix > 0, rms, _PLAIN_RMS)
+        rms = xp.clamp(xp.exp(memory[..., columns.LOG_PARAMETER][..., 0]), *RMS_RANGE)
+        rms = xp.where(shapes.is_matrix > 0, rms, PLAIN_RMS)
         relative = RELATIVE_RATE * relative
         rate = relative * rms
         moving = memory[..., columns.LOG_GRADIENT][..., 0] > columns.NOTHING + 1
         shrink = xp.clamp(xp.tanh(actions[..., 3]), 0.0, 1.0) * (shapes.is_matrix * moving)
-        decay = rate * options.weight_decay + _WIDEST_SHRINK * relative * shrink
+        decay = rate * options.weight_decay + WIDEST_SHRINK * relative * shrink
     odds = options.beta1 * shifts[..., 1]  # of the old moment, against the gradient
     take1 = (1 - options.beta1) / (1 - options.beta1 + odds)
     take2 = xp.clamp((1 - options.beta2) * shifts[..., 2], 0.0, 1.0)

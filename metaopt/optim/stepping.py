@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from metaopt.optim import backends, rule
 from metaopt.optim import memory as columns
-from metaopt.optim.arrays import Array
 from metaopt.optim.backends import Backend
 from metaopt.optim.features import read_clock
-from metaopt.optim.packing import Pack, Small, all_reduced
+from metaopt.optim.numpy_plan import NumpyPlan
+from metaopt.optim.packing import Pack, all_reduced
 
 
 def take_step(
     pack: Pack,
-    small: Small,
     grads: list[Tensor],
-    loss: Array,
+    loss: Tensor,
     options: rule.Options,
-    total_steps: Array,
+    total_steps: Tensor,
     backend: Backend,
     *,
     refresh: bool,
@@ -32,7 +32,6 @@ def take_step(
 
     Args:
         pack: The parameters.
-        small: ``pack.small`` or ``pack.tensors``; the other arrays are of its kind.
         grads: Plain tensors as ``pack.params``, of what is to be minimised.
         loss: 0-dimensional; NaN where unknown.
         options: ``[T]`` each.
@@ -41,6 +40,7 @@ def take_step(
         refresh: Whether the controller runs.
         observe: Whether statistics are taken for its next run.
     """
+    small = pack.tensors
     clock = read_clock(small.steps, total_steps)
     memory = small.memory
     if refresh:
@@ -56,16 +56,48 @@ def take_step(
         grads,
         pack.exp_avg,
         pack.exp_avg_sq,
-        torch.as_tensor(coefficients.factors()),
+        coefficients.factors(),
         observe=observe,
     )
     if sums is not None:
         if pack.sharded:
             sums = all_reduced(sums, pack.originals)
-        same_kind = sums if small is pack.tensors else sums.numpy()
-        memory = columns.see_sums(memory, same_kind, small.shapes.sizes, small.steps)
+        memory = columns.see_sums(memory, sums, small.shapes.sizes, small.steps)
     small.memory[...] = memory
     small.steps[...] = small.steps + 1
+
+
+def take_planned_step(
+    pack: Pack,
+    plan: NumpyPlan,
+    grads: list[Tensor],
+    loss: float,
+    backend: Backend,
+    *,
+    refresh: bool,
+    observe: bool,
+) -> None:
+    """The same with ``pack.plan``, as ``take_step`` otherwise.
+
+    Args:
+        pack: The parameters.
+        plan: Its plan, with the options to be used.
+        grads: As above.
+        loss: NaN where unknown.
+        backend: As above.
+        refresh: As above.
+        observe: As above.
+    """
+    with np.errstate(all="ignore"):
+        if refresh:
+            plan.decide(loss)
+        factors = torch.from_numpy(plan.plan())
+        sums = backend(pack.params, grads, pack.exp_avg, pack.exp_avg_sq, factors, observe=observe)
+        if sums is not None:
+            if pack.sharded:
+                sums = all_reduced(sums, pack.originals)
+            plan.see_sums(sums.numpy())
+        plan.end()
 
 
 def choose_backend(pack: Pack, grads: list[Tensor], options: Mapping[str, Any]) -> Backend:
@@ -81,7 +113,7 @@ def choose_backend(pack: Pack, grads: list[Tensor], options: Mapping[str, Any]) 
     """
     foreach, fused = options["foreach"], options["fused"]
     if fused or (fused is None and foreach is None and pack.device.type == "cpu"):
-        if pack.device.type == "cpu" and backends.can_be_fused_on_cpu(pack.params, grads):
+        if pack.flat and backends.can_be_fused_on_cpu(pack.params, grads):
             return backends.fused_on_cpu
         if fused:
             raise RuntimeError(

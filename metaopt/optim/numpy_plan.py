@@ -1,0 +1,203 @@
+"""What ``rule.decide``, ``rule.plan`` and ``memory.see_sums`` do, in few operations of numpy.
+
+On a small model a step of the optimizer costs what its operations cost to be called, not what they
+compute. Tensors that are all at the same point of their training have the clock and the trend of
+the loss in common, which are plain numbers here; what is left are arrays of a row a tensor, made
+once and written in place. Tests hold it to the functions named above.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from metaopt.optim import features, rule
+from metaopt.optim import memory as columns
+from metaopt.optim.controller import hidden_size_of
+
+if TYPE_CHECKING:
+    from metaopt.optim.packing import Small
+
+_OWN: Final = slice(0, 7)  # columns of the features: of the gradient
+_SHARED: Final = slice(7, 20)  # of loss and clock, the same for all tensors
+_SHAPE: Final = slice(20, features.N_FEATURES)
+
+
+class NumpyPlan:
+    """Plans each step of tensors that have steps, trend of the loss and total in common.
+
+    Args:
+        small: As arrays of numpy; written in place.
+    """
+
+    def __init__(self, small: Small) -> None:
+        self._small = small
+        n_tensors, size = len(small.steps), hidden_size_of(small.theta)
+        theta = {name: part.copy() for name, part in small.theta.items()}
+        self._size = size
+        # A sigmoid is half a tangent of the half, and one.
+        weights = np.concatenate([theta["input"], theta["recurrent"], theta["bias"][None]])
+        weights[:, : 3 * size] *= 0.5
+        self._weights = np.ascontiguousarray(weights)
+        self._output = np.concatenate([theta["output"], theta["output_bias"][None]])
+        # What the LSTM multiplies with its weights: features, its last output, and one.
+        self._seen = np.ones((n_tensors, len(weights)), np.float32)
+        self._seen[:, _SHAPE] = small.shapes.features
+        self._gates = np.empty((n_tensors, 4 * size), np.float32)
+        self._logs = np.empty((n_tensors, 8), np.float32)
+        matrix = small.shapes.is_matrix
+        self._plain_rms = rule.PLAIN_RMS * (1 - matrix)
+        self._weights_taken = np.empty((n_tensors, 2), np.float32)
+        self._factors = np.empty((n_tensors, 5), np.float32)
+
+    def use(self, options: rule.Options, total_steps: float) -> None:
+        """Set what the user wishes, from the next step on.
+
+        Args:
+            options: ``[T]`` each.
+            total_steps: NaN where unknown.
+        """
+        self._options = options
+        self._known = total_steps > 0
+        self._total = total_steps if self._known else 1.0
+        self._length = 0.5 * math.log10(self._total) - 1
+
+    def decide(self, loss: float) -> None:
+        """As ``rule.decide``: hidden state, actions and memory change.
+
+        Args:
+            loss: NaN where unknown.
+        """
+        small, size, seen = self._small, self._size, self._seen
+        shared = self._see_loss(loss)
+        seen[:, _SHARED] = (*shared, *self._time_features())
+        self._see_gradients(seen[:, _OWN])
+        output, cell = seen[:, features.N_FEATURES : -1], small.hidden[:, size:]
+        output[...] = small.hidden[:, :size]
+        gates = np.dot(seen, self._weights, out=self._gates)
+        np.tanh(gates, out=gates)
+        opened = gates[:, : 3 * size]  # to let in, to keep, to show
+        opened *= 0.5
+        opened += 0.5
+        cell *= opened[:, size : 2 * size]
+        cell += opened[:, :size] * gates[:, 3 * size :]
+        np.multiply(opened[:, 2 * size :], np.tanh(cell), out=output)
+        small.hidden[:, :size] = output
+        small.actions[...] = np.dot(seen[:, features.N_FEATURES :], self._output)
+
+    def plan(self) -> np.ndarray:
+        """As ``rule.plan``: the factors ``[T, 5]``; memory and rates change."""
+        small, options, factors = self._small, self._options, self._factors
+        actions, memory, shapes = small.actions, small.memory, small.shapes
+        shifts = np.exp(shapes.widest * np.tanh(actions[:, :3] / shapes.widest))
+        relative = options.lr * (rule.RELATIVE_RATE * self._schedule()) * shifts[:, 0]
+        rms = np.exp(memory[:, columns.LOG_PARAMETER.start])
+        low, high = rule.RMS_RANGE
+        np.minimum(np.maximum(rms, low, out=rms), high, out=rms)
+        rate = relative * (rms * shapes.is_matrix + self._plain_rms)
+        moving = memory[:, columns.LOG_GRADIENT.start] > columns.NOTHING + 1
+        shrink = np.maximum(np.tanh(actions[:, 3]), 0.0) * (shapes.is_matrix * moving)
+        decay = rate * options.weight_decay + rule.WIDEST_SHRINK * relative * shrink
+        take1 = 1 - options.beta1
+        factors[:, 0] = take1 / (take1 + options.beta1 * shifts[:, 1])
+        factors[:, 1] = np.minimum((1 - options.beta2) * shifts[:, 2], 1.0)
+        weights = memory[:, columns.WEIGHTS]
+        weights += factors[:, :2] * (1 - weights)
+        root = np.sqrt(weights[:, 1])
+        factors[:, 2] = 1 - np.minimum(decay, 1.0)
+        factors[:, 3] = rate * root / weights[:, 0]
+        factors[:, 4] = options.eps * root
+        small.rates[...] = rate
+        return factors
+
+    def see_sums(self, sums: np.ndarray) -> None:
+        """As ``memory.see_sums``: the memory changes.
+
+        Args:
+            sums: ``[T, N_SUMS]``.
+        """
+        memory = self._small.memory
+        mean = sums[:, :4] / self._small.shapes.sizes[:, None]
+        np.fmax(mean, columns.SMALLEST, out=mean)  # also in place of NaN
+        np.minimum(mean, 1 / columns.SMALLEST, out=mean)
+        logs = np.log(mean, out=mean)
+        logs *= 0.5
+        lengths = np.sqrt(sums[:, :2])
+        cosine = sums[:, 4] / (lengths[:, 0] * lengths[:, 1] + np.float32(columns.SMALLEST))
+        cosine[~np.isfinite(cosine)] = 0.0
+        memory[:, columns.COSINE.start] = np.minimum(np.maximum(cosine, -1.0), 1.0)
+        memory[:, columns.LOG_GRADIENT.start : columns.LOG_PARAMETER.stop] = logs
+        usual = memory[:, columns.LOG_USUAL_GRADIENT.start]
+        steps = float(self._small.steps[0])
+        usual += (logs[:, 0] - usual) * (1 / (1 + columns.GRADIENT_SHARE * steps))
+
+    def end(self) -> None:
+        """The step is over."""
+        self._small.steps[...] += 1
+
+    def _see_loss(self, loss: float) -> tuple[float, ...]:
+        """As ``memory.see_loss``, and the features of the loss after it."""
+        small = self._small
+        *means, spread, surprise, seen = small.memory[0, columns.LOSS_TREND].tolist()
+        if math.isfinite(loss):
+            loss = min(max(loss, -columns.LARGEST_LOSS), columns.LARGEST_LOSS)
+            distance = loss - means[1] if seen > 0 else 0.0
+            surprise = math.tanh(distance / (2 * spread + columns.SMALLEST))
+            values = (loss, loss, loss, loss, abs(distance))
+            *means, spread = (
+                mean + (value - mean) / (1 + share * seen)
+                for mean, value, share in zip(
+                    (*means, spread), values, columns.LOSS_SHARES, strict=True
+                )
+            )
+            seen += 1.0
+            small.memory[:, columns.LOSS_TREND] = (*means, spread, surprise, seen)
+        spread += features.SMALLEST
+        a, b, c, first = means
+        return (
+            2 * (a - b) / (abs(a) + abs(b) + features.SMALLEST),
+            2 * (b - c) / (abs(b) + abs(c) + features.SMALLEST),
+            2 * (c - first) / (abs(c) + abs(first) + features.SMALLEST),
+            math.tanh((a - b) / spread),
+            math.tanh((b - c) / spread),
+            spread / (spread + abs(b)),
+            surprise,
+            min(seen, 1.0),
+        )
+
+    def _time_features(self) -> tuple[float, ...]:
+        steps = float(self._small.steps[0])
+        length = 0.5 * math.log10(steps + 1) - 1
+        if not self._known:
+            return 0.0, 0.0, 0.0, 0.0, length
+        fraction = min(steps / self._total, 1.0)
+        rest = 0.5 * math.log(1 + features.LATEST - fraction)
+        return 2 * fraction - 1, rest, self._length, 1.0, length
+
+    def _see_gradients(self, own: np.ndarray) -> None:
+        """Write the features of the gradient."""
+        memory, shapes, logs = self._small.memory, self._small.shapes, self._logs
+        taken = np.maximum(memory[:, columns.WEIGHTS], features.SMALLEST, out=self._weights_taken)
+        np.log(np.minimum(taken, 1.0, out=taken), out=logs[:, :2])
+        logs[:, 2:] = memory[:, columns.LOGS]
+        alive = memory[:, columns.LOG_GRADIENT] > columns.NOTHING + 1
+        ratios = np.dot(logs, shapes.ratios)
+        ratios += shapes.log_fan_in
+        np.minimum(np.maximum(ratios, -2.0, out=ratios), 2.0, out=ratios)
+        np.multiply(ratios, alive, out=own[:, :5])
+        own[:, 5] = memory[:, columns.COSINE.start]
+        own[:, 6:] = alive
+
+    def _schedule(self) -> float:
+        """As ``rule.schedule``."""
+        steps = float(self._small.steps[0])
+        if self._known:
+            low, high = rule.WARM_UP_STEPS
+            warm_up = min(max(rule.WARM_UP * self._total, low), high)
+            decay = min(max(1 - min(steps / self._total, 1.0), rule.LOWEST_DECAY), 1.0)
+        else:
+            warm_up = rule.WARM_UP_UNKNOWN
+            decay = 1 / math.sqrt(1 + steps / rule.SLOW_DECAY)
+        return min((steps + 1) / warm_up, 1.0) * decay
