@@ -7,23 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from metaopt.embedding import TaskEmbedding, embed
+    from metaopt.evaluation import Evaluation, EvaluationOptions, evaluate
     from metaopt.schedule import SuggestedSchedule, suggest_schedule
     from metaopt.training import TrainingReport, meta_train
 
 __all__ = [
+    "Evaluation",
+    "EvaluationOptions",
     "SuggestedSchedule",
     "TaskEmbedding",
     "TrainingReport",
     "embed",
+    "evaluate",
     "meta_train",
     "suggest_schedule",
 ]
 
 _MODULES = {
+    "Evaluation": "evaluation",
+    "EvaluationOptions": "evaluation",
     "SuggestedSchedule": "schedule",
     "TaskEmbedding": "embedding",
     "TrainingReport": "training",
     "embed": "embedding",
+    "evaluate": "evaluation",
     "meta_train": "training",
     "suggest_schedule": "schedule",
 }

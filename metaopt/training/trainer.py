@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
+from metaopt.training.aligning import aligned_for_learning
 from metaopt.training.card import make_card
 from metaopt.training.progress import Report, progress_shown
 from metaopt.training.selection import (
@@ -23,14 +22,13 @@ from metaopt.training.selection import (
     read_histories,
     without,
 )
-from warmstart.aligned import align_histories, by_estimator
+from warmstart.aligned import by_estimator
 from warmstart.artifact import write_artifact
 from warmstart.errors import ArtifactError, HistoryError
 from warmstart.history import History
 from warmstart.learning import AlignedHistory, learn_prior
 from warmstart.prior import Prior
 from warmstart.prior_file import pack_priors
-from warmstart.space import SearchSpace
 from warmstart.threads import one_thread
 
 #: What ``learn_prior`` is called with; the card says it.
@@ -122,7 +120,7 @@ def meta_train(
         for name in sorted(groups):
             chosen, others = one_for_each_task(by_metric(groups[name]))
             left_out += others
-            space, aligned, others = _aligned(name, chosen)
+            space, aligned, others = aligned_for_learning(name, chosen)
             left_out += others
             n_tasks = len({(one.task.source, one.task.id) for one in aligned})
             if space is not None and n_tasks < fewest_tasks:
@@ -164,30 +162,6 @@ def meta_train(
         digest=digest,
         n_bytes=n_bytes,
     )
-
-
-def _aligned(
-    name: str, histories: Sequence[History]
-) -> tuple[SearchSpace | None, list[AlignedHistory], list[LeftOut]]:
-    """The space and the histories in it that tell configurations apart; no space if none do."""
-    if not histories:
-        return None, [], []
-    try:
-        _, space, aligned = align_histories(name, histories)
-    except HistoryError as error:
-        return None, [], [LeftOut(history.info.key, str(error)) for history in histories]
-    told_apart = [_varies(history.coordinates) for history in aligned]
-    left_out = [
-        LeftOut(history.info.key, f"nothing that it varies is a hyperparameter of {name}")
-        for history, varies in zip(histories, told_apart, strict=True)
-        if not varies
-    ]
-    kept = [history for history, varies in zip(aligned, told_apart, strict=True) if varies]
-    return (space if kept else None), kept, left_out
-
-
-def _varies(coordinates: np.ndarray) -> bool:
-    return bool((~np.isclose(coordinates, coordinates[:1], equal_nan=True)).any())
 
 
 def _writable(artifact: str | os.PathLike[str]) -> Path:

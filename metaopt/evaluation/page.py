@@ -1,0 +1,323 @@
+"""The page of an evaluation, made from its figures alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from metaopt.evaluation.document import (
+    Block,
+    Heading,
+    Paragraph,
+    Picture,
+    Table,
+    to_html,
+    to_markdown,
+)
+from metaopt.evaluation.plots import plot_estimator
+
+Figures = Mapping[str, Any]
+
+_FIRST: Final = "0"  # the budget at which proposals are made from nothing but what was learned
+_LATER: Final = ("5", "10", "2", "1")  # a budget to compare at, the first of these there is
+
+
+def write_page(data: Figures, directory: Path) -> list[Path]:
+    """Write ``evaluation.md``, ``evaluation.html`` and the pictures that they show.
+
+    Args:
+        data: As in ``evaluation.json``.
+        directory: Where to write.
+    """
+    pictures = {
+        name: file
+        for name, figures in data["estimators"].items()
+        if (file := plot_estimator(name, figures, directory)) is not None
+    }
+    blocks = page(data, pictures)
+    written = [directory / "evaluation.md", directory / "evaluation.html"]
+    for path, text in zip(written, (to_markdown(blocks), to_html(blocks)), strict=True):
+        path.write_text(text, encoding="utf-8")
+    return [*written, *(directory / file for file in pictures.values())]
+
+
+def page(data: Figures, pictures: Mapping[str, str]) -> list[Block]:
+    """The page.
+
+    Args:
+        data: As in ``evaluation.json``.
+        pictures: File of each estimator's curves.
+    """
+    estimators: Figures = data["estimators"]
+    options = data["options"]
+    blocks: list[Block] = [
+        Heading("What the meta-learner is worth", level=1),
+        Paragraph(
+            f"Artifact {data['artifact']['file']}, digest {data['artifact']['digest'][:16]}…; "
+            f"{options['n_folds_judged']} of {options['n_folds']} folds of data-set families, "
+            f"{options['n_splits']} random support sets of each task, seed {options['seed']}; "
+            f"{data['seconds']:.0f} s. A held-out task is judged by a prior that was learned "
+            "from other folds with the code that trained the artifact. Regret is 0 at the best "
+            "and 1 at the worst recorded run of a task. Scores are of the logarithmic regret, in "
+            "nats, higher is better. Brackets: 95 % intervals, bootstrapped over families."
+        ),
+    ]
+    blocks += _adaptation(estimators, pictures)
+    blocks += _calibration(estimators)
+    blocks += _own_tasks(estimators)
+    for title, text, experiment in _VARIATIONS:
+        rows = [
+            [name, arm, *_cells(curves)]
+            for name, figures in estimators.items()
+            for arm, curves in figures["experiments"].get(experiment, {}).items()
+        ]
+        blocks += [Heading(title), Paragraph(text)]
+        blocks.append(Table(_HEAD, rows) if rows else Paragraph("Nothing to compare."))
+    return blocks + _cost(estimators)
+
+
+_HEAD: Final = (
+    "estimator",
+    "learned from",
+    "first pick's regret",
+    "log score at 0",
+    "later, after",
+    "log score then",
+    "regret of the pick then",
+    "tasks",
+)
+_VARIATIONS: Final = (
+    (
+        "Meta-overfitting and the number of training tasks",
+        "What so many families of training tasks teach, on held-out tasks and on the training "
+        "tasks themselves. The gap between the two is what was learned by heart.",
+        "number of tasks",
+    ),
+    (
+        "The number of trials of each training task",
+        "Each training history cut to so many random trials.",
+        "number of trials",
+    ),
+    (
+        "Tasks out of the distribution",
+        "Priors of the half of the families with the smaller data (rows times columns), judged "
+        "on half of the larger ones; beside priors of as many families of any size. An "
+        "estimator that was left out is not known at all: the sampler leaves it to the "
+        "one that follows, which is 'no transfer' above.",
+        "larger tasks",
+    ),
+    (
+        "Interference",
+        "Whether histories of other metrics or sources help or hurt. Estimators can't hurt each "
+        "other: each has a prior of its own.",
+        "interference",
+    ),
+    (
+        "Probes for shortcuts",
+        "Each task with the descriptor of another; tasks compared by rows and columns only; and "
+        "half of the runs of each task, drawn at random, or evenly over the space, so that where "
+        "others searched most tells nothing. What is left of the gain is the difference to "
+        "'no transfer' on the same runs.",
+        "probes",
+    ),
+    (
+        "Adding histories later",
+        "A prior of half of the families, the others added to it as 'metaopt train --from' does, "
+        "and a prior of all at once; on the first half (own families excluded) and on held-out "
+        "tasks. Forgetting is what the old tasks lose from 'before' to 'added'.",
+        "lifelong",
+    ),
+)
+
+
+def _adaptation(estimators: Figures, pictures: Mapping[str, str]) -> list[Block]:
+    blocks: list[Block] = [
+        Heading("Adaptation"),
+        Paragraph(
+            "After so many random support points. 'Pick' is the regret of the run that is "
+            "recommended among the others, 'alone' that of a model of the task's own points."
+        ),
+    ]
+    rows = []
+    for name, figures in estimators.items():
+        arms = figures["experiments"].get("held out", {})
+        alone, training = arms.get("no transfer", {}), arms.get("trained on", {})
+        for budget, at in arms.get("transfer", {}).items():
+            rows.append(
+                [
+                    name,
+                    budget,
+                    str(at["n_tasks"]),
+                    _interval(at["log_score"], 2),
+                    _mean(alone.get(budget), "log_score", 2),
+                    _mean(training.get(budget), "log_score", 2),
+                    _interval(at["picked"], 3),
+                    _mean(alone.get(budget), "picked", 3),
+                    _mean(at, "random", 3),
+                    _mean(at, "incumbent", 3),
+                    _mean(at, "rank_correlation", 2),
+                ]
+            )
+    head = (
+        "estimator",
+        "points",
+        "tasks",
+        "log score",
+        "alone",
+        "on training tasks",
+        "pick",
+        "alone",
+        "random",
+        "best point",
+        "rank correlation",
+    )
+    blocks.append(Table(head, rows))
+    return blocks + [Picture(file, f"Curves of {name}") for name, file in pictures.items()]
+
+
+def _calibration(estimators: Figures) -> list[Block]:
+    rows = []
+    for name, figures in estimators.items():
+        for budget, at in figures["calibration"].items():
+            covered, families, rescaled = at["coverage"], at["families"], at["rescaled"]
+            rows.append(
+                [
+                    name,
+                    budget,
+                    *(f"{share:.2f}" for share in covered.values()),
+                    f"{families['within']:.2f} of {at['n_families']}",
+                    f"{families['lowest']:.2f} to {families['highest']:.2f}",
+                    f"{at['log_score']:.2f}",
+                    f"{at['log_score_of_constant_variance']:.2f}",
+                    _interval(at["gain"], 2),
+                    f"{at['excluded']:.3f}",
+                    f"{rescaled['factor']:g}",
+                    f"{rescaled['coverage']['0.8']:.2f}",
+                    f"{rescaled['log_score']:.2f}",
+                ]
+            )
+    return [
+        Heading("Calibration"),
+        Paragraph(
+            "Share of held-out runs inside the central 50, 80 and 95 % intervals; of families, "
+            "the share whose 80 % interval covers 0.65 to 0.92, and the extremes. The rival is a "
+            "normal distribution with the same middle and one variance, the mean squared error on "
+            "other families' tasks. 'Excluded' is the share of runs that had next to no density "
+            "(they count as -20 nats). A factor of the standard deviation, chosen on the other "
+            "families, would give the last columns."
+        ),
+        Table(
+            (
+                "estimator",
+                "points",
+                "50 %",
+                "80 %",
+                "95 %",
+                "families within",
+                "range",
+                "log score",
+                "constant variance",
+                "gain",
+                "excluded",
+                "best factor",
+                "80 % then",
+                "log score then",
+            ),
+            rows,
+        ),
+    ]
+
+
+def _own_tasks(estimators: Figures) -> list[Block]:
+    rows = [
+        [name, arm, *_cells(curves)]
+        for name, figures in estimators.items()
+        for arm, curves in figures["experiments"].get("own tasks", {}).items()
+    ]
+    return [
+        Heading("The artifact on its own training tasks"),
+        Paragraph(
+            "Not held out: the artifact was trained on these tasks. 'Trained on' is what it says "
+            "of them as they are; 'own family excluded' without their own contribution, though "
+            "lengthscales keep a trace of them."
+        ),
+        Table(_HEAD, rows) if rows else Paragraph("It was trained on none of these tasks."),
+    ]
+
+
+def _cost(estimators: Figures) -> list[Block]:
+    rows = []
+    for name, figures in estimators.items():
+        cost = figures["cost"]
+        rows.append(
+            [
+                name,
+                str(figures["n_tasks"]),
+                str(figures["n_families"]),
+                str(figures["n_trials"]),
+                _number(cost["seconds_to_learn"], 1),
+                _number(cost["milliseconds_a_prediction"], 3),
+                f"{sum(cost['seconds'].values()):.0f}",
+            ]
+        )
+    head = (
+        "estimator",
+        "tasks",
+        "families",
+        "trials",
+        "seconds to learn a prior",
+        "ms a prediction, with all factors",
+        "seconds for all",
+    )
+    return [Heading("Cost"), Table(head, rows)]
+
+
+def _cells(curves: Figures) -> list[str]:
+    """The columns of ``_HEAD`` from the third on."""
+    first = curves.get(_FIRST)
+    later = next((budget for budget in _LATER if budget in curves), None)
+    then = curves.get(later) if later else None
+    known = first or then
+    return [
+        _interval(first["picked"], 3) if first else "",
+        _mean(first, "log_score", 2),
+        later or "",
+        _interval(then["log_score"], 2) if then else "",
+        _mean(then, "picked", 3),
+        str(known["n_tasks"]) if known else "",
+    ]
+
+
+def _interval(figure: Figures, digits: int) -> str:
+    mean, low, high = (figure[end] for end in ("mean", "low", "high"))
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _mean(at: Figures | None, score: str, digits: int) -> str:
+    return f"{at[score]['mean']:.{digits}f}" if at and score in at else ""
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def overview(data: Figures) -> Sequence[str]:
+    """One line for each estimator, for a terminal."""
+    lines = []
+    for name, figures in data["estimators"].items():
+        first = figures["experiments"].get("held out", {}).get("transfer", {}).get(_FIRST)
+        at = [
+            f"{budget}: {c['coverage']['0.8']:.2f}" for budget, c in figures["calibration"].items()
+        ]
+        picked = "nothing could be learned of it on a fold's training tasks"
+        if first:
+            picked = (
+                f"first pick's regret {_interval(first['picked'], 3)}, random "
+                f"{first['random']['mean']:.3f}"
+            )
+        lines.append(
+            f"{name}: {figures['n_tasks']} tasks, {picked}; coverage of the 80 % interval by "
+            f"support points {', '.join(at) or 'not measured'}"
+        )
+    return lines
