@@ -55,6 +55,14 @@ def test_estimators_are_chosen_between(tmp_path):
     assert re.search(r"^0\.9\d+ on rows that the search did not see$", out, flags=re.MULTILINE)
 
 
+def test_a_parameter_dict_of_lightgbm_is_tuned(tmp_path):
+    pytest.importorskip("lightgbm", reason="the example tunes LightGBM, an optional dependency")
+    out = run(tmp_path, EXAMPLES / "tune_lightgbm.py", "--trials", 2)
+    assert re.search(r"^Best ROC AUC of cross-validation 0\.9\d+, \d+ rounds$", out, re.MULTILINE)
+    assert "'eta': 0.1" in out
+    assert "By an objective of one's own: 0.9" in out
+
+
 def test_several_processes_share_a_study(tmp_path):
     out = run(tmp_path, EXAMPLES / "several_processes.py", "--trials", 4, "--processes", 2)
     n_trials, n_different = map(int, re.findall(r"^(\d+) trials, (\d+) different", out)[0])
