@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,21 @@ def test_a_benchmark_is_resumed_and_reported(
     assert set(against["tasks"]) == {"breast-cancer", "wide-512"}
     for way in WAYS:
         assert way in report.text
+
+
+def test_a_learned_schedule_is_compared_with_the_cosine_of_the_same_optimizer(
+    tmp_path: Path,
+) -> None:
+    rivals = ("sgd-cosine", "sgd-learned")
+    report = run_benchmark(replace(tiny(tmp_path), rivals=rivals, tiers=("data",)))
+    assert set(report.data["schedules"]) == {f"sgd-learned, {way}" for way in WAYS}
+    found = report.data["schedules"]["sgd-learned, default"]["tasks"]["breast-cancer"]
+    learned_loss, cosine_loss = (
+        report.data["arms"][f"{rival}, default"]["tasks"]["breast-cancer"]["curve"]["1.0"]
+        for rival in rivals[::-1]
+    )
+    assert found["loss_ratio"] == pytest.approx(learned_loss / cosine_loss)
+    assert "learned schedule, beside the same optimizer with a cosine" in report.text
 
 
 @pytest.mark.parametrize(

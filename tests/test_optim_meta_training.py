@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def seeded(seed: int = 0) -> torch.Generator:
 def nothing_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Judging takes most of the time of a short meta-training; one test does it in earnest."""
     monkeypatch.setattr("metaopt.optim.meta_loop.MetaTraining._judge_now", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As in the processes that are started here: sums of other threads round differently."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
 
 
 def trained(directory: Path, n_updates: int, options: MetaTrainingOptions = TINY) -> Tensor:

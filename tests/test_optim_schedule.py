@@ -91,13 +91,24 @@ def test_groups_keep_their_proportions_and_momentum_is_set(weights: str) -> None
     momenta = set()
     for _ in range(5):
         train(optimizer, schedule, 1)
-        first, second = schedule.get_last_lr()
-        assert first == pytest.approx(10 * second)
+        # Of SGD, whose steps grow with momentum, the rate of the steps.
+        first, second = (group["lr"] / (1 - group["momentum"]) for group in optimizer.param_groups)
+        assert first == pytest.approx(10 * second * (1 - 0.5) / (1 - 0.9))
         momenta.add(optimizer.param_groups[1]["momentum"])
         assert (
             0 < optimizer.param_groups[1]["momentum"] < optimizer.param_groups[0]["momentum"] < 1
         )
     assert len(momenta) == 5
+
+
+def test_groups_of_adam_keep_their_proportions(weights: str) -> None:
+    a, b, c = some_params()
+    optimizer = torch.optim.Adam([{"params": [a], "lr": 0.1}, {"params": [b, c], "lr": 0.01}])
+    schedule = LearnedSchedule(optimizer, total_steps=20, weights=weights)
+    for _ in range(5):
+        train(optimizer, schedule, 1)
+        first, second = schedule.get_last_lr()
+        assert first == pytest.approx(10 * second)
 
 
 def test_momentum_may_be_left_alone(weights: str) -> None:

@@ -29,7 +29,8 @@ class LearnedSchedule:
     The optimizer's own learning rate is what it starts from: warm-up and decay, times a factor
     within e^±4 that the LSTM of ``LSTMOptimizer`` sets from the loss and from statistics of
     gradients and parameters, over about 1,000 elements of each tensor. It is one factor for all,
-    so that parameter groups keep their proportions.
+    so that parameter groups keep their proportions. The steps of SGD grow with its momentum as
+    1 / (1 - momentum): there, the factor is one of the learning rate over (1 - momentum).
 
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         schedule = LearnedSchedule(optimizer, total_steps=1000)
@@ -210,12 +211,15 @@ class LearnedSchedule:
         row = 0
         for index, group in enumerate(self.optimizer.param_groups):
             rate = self._rates[index] * float(coefficients.rate[0])
+            sets = self._set_momentum and bool(group["params"])
+            momentum = float(coefficients.beta1[row]) if sets else self._momenta[index]
+            if group.get("dampening") == 0:  # SGD
+                rate *= (1 - momentum) / (1 - self._momenta[index])
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
-            if self._set_momentum and group["params"]:
-                momentum = float(coefficients.beta1[row])
+            if sets:
                 if "betas" in group:
                     group["betas"] = (momentum, *group["betas"][1:])
                 elif "momentum" in group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from metaopt.benchmarks.optimizers.comparison import (
 )
 from metaopt.benchmarks.optimizers.options import OptimizerBenchOptions
 from metaopt.benchmarks.optimizers.plots import plot_curves
-from metaopt.benchmarks.optimizers.rivals import LEARNED, Setting
+from metaopt.benchmarks.optimizers.rivals import LEARNED, SCHEDULES, Setting
 from metaopt.benchmarks.optimizers.training import Outcome
 
 _ROBUST: Final = 1.5  # times the final loss of the one-setting rival, plus 0.01
@@ -70,6 +70,10 @@ def write_report(
             for name in arms
             if name != LEARNED
         },
+        "schedules": {
+            name: _against(outcomes[name], outcomes[fixed], tiers)
+            for name, fixed in _with_schedules(arms)
+        },
     }
     text = _table(data)
     json_path, text_path = options.results / "optimizers.json", options.results / "optimizers.txt"
@@ -78,6 +82,18 @@ def write_report(
     curves = {name: {task: mean_curve(outcomes[name][task]) for task in tiers} for name in arms}
     pictures = plot_curves(curves, options.results)
     return BenchReport(data, text, [json_path, text_path, *pictures])
+
+
+def _with_schedules(arms: Iterable[str]) -> list[tuple[str, str]]:
+    """Arms with a learned schedule, each with the arm that has a cosine, where both are there."""
+    names = list(arms)
+    pairs = []
+    for name in names:
+        rival, _, way = name.partition(", ")
+        fixed = f"{SCHEDULES.get(rival)}, {way}"
+        if fixed in names:
+            pairs.append((name, fixed))
+    return pairs
 
 
 def mean_curve(outcomes: Mapping[float, Sequence[Outcome]]) -> dict[float, float]:
@@ -186,18 +202,16 @@ def _table(data: Mapping[str, Any]) -> str:
         "Fraction of the rival's own shortest time to its best validation loss; below 1 the",
         f"learned optimizer is faster; never counts as {NEVER:g}. Median over tasks of the first "
         "three tiers,",
-        "with bootstrap 95 % interval.",
+        "with bootstrap 95 % interval. Worst loss: the largest ratio of final losses to the "
+        "rival's;",
+        f"!: on some task more than {_ROBUST:g} times the rival's plus {_SLACK:g}.",
         "",
-        f"{'rival':<32}{'steps':>22}{'seconds':>22}{'reached':>10}{'not robust':>12}",
+        f"{'rival':<32}{'steps':>22}{'seconds':>22}{'reached':>10}{'worst loss':>12}",
     ]
-    for name, found in data["against"].items():
-        group = "first three tiers" if "first three tiers" in found["steps"] else "all"
-        steps, seconds = found["steps"][group], found["seconds"][group]
-        fragile = sum(not task["robust"] for task in found["tasks"].values())
-        lines.append(
-            f"{name:<32}{_interval(steps):>22}{_interval(seconds):>22}"
-            f"{steps['n_reached']:>6}/{steps['n_tasks']:<3}{fragile:>12}"
-        )
+    lines += [_against_line(name, found) for name, found in data["against"].items()]
+    if data["schedules"]:
+        lines += ["", "learned schedule, beside the same optimizer with a cosine"]
+        lines += [_against_line(name, found) for name, found in data["schedules"].items()]
     lines += ["", f"{'arm':<32}{'diverged':>16}{'ms/step':>12}{'log loss':>12}"]
     for name, arm in data["arms"].items():
         speed = np.median([task["milliseconds_per_step"] for task in arm["tasks"].values()])
@@ -207,6 +221,18 @@ def _table(data: Mapping[str, Any]) -> str:
         lines.append(f"{name:<32}{diverged:>16}{speed:>12.2f}{log_loss:>12.3f}")
     lines += ["", *_task_lines(data)]
     return "\n".join(lines)
+
+
+def _against_line(name: str, found: Mapping[str, Any]) -> str:
+    """Fractions, tasks reached, and the largest ratio of final losses, marked if not robust."""
+    group = "first three tiers" if "first three tiers" in found["steps"] else "all"
+    steps, seconds = found["steps"][group], found["seconds"][group]
+    worst = max(_number(task["loss_ratio"]) for task in found["tasks"].values())
+    fragile = any(not task["robust"] for task in found["tasks"].values())
+    return (
+        f"{name:<32}{_interval(steps):>22}{_interval(seconds):>22}"
+        f"{steps['n_reached']:>6}/{steps['n_tasks']:<3}{worst:>11.2f}{'!' if fragile else ' '}"
+    )
 
 
 def _interval(summary: Mapping[str, float]) -> str:

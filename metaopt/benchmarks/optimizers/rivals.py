@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from metaopt.benchmarks.optimizers.hypergradient import HypergradientAdam
 
 LEARNED: Final = "lstm"
+# Arms with a learned schedule, each with the one that has a cosine in its place.
+SCHEDULES: Final = {"adamw-learned": "adamw-cosine", "sgd-learned": "sgd-cosine"}
 _LOWEST_FACTOR: Final = 1e-3  # of the learning rate at the end of a cosine
 
 Setting = Mapping[str, float]
@@ -95,6 +97,26 @@ class Learned:
         """Nothing is left to do."""
 
 
+@dataclass
+class Scheduled:
+    """An optimizer in the hands of the learned schedule, which sees the loss."""
+
+    optimizer: torch.optim.Optimizer
+    schedule: Any
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        self.optimizer.zero_grad()
+
+    def step(self, loss: Tensor) -> None:
+        """Move the parameters."""
+        self.optimizer.step()
+        self.schedule.step(loss=loss)
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+
 @dataclass(frozen=True)
 class Rival:
     """An optimizer to compare with.
@@ -161,15 +183,32 @@ def _adamw_cosine(model: nn.Module, setting: Setting, n_steps: int) -> Trainer:
     return Optimizers([_adamw(model, setting)], _cosine(n_steps, setting["warm_up"]))
 
 
-def _sgd_cosine(model: nn.Module, setting: Setting, n_steps: int) -> Trainer:
-    sgd = torch.optim.SGD(
+def _adamw_learned(model: nn.Module, setting: Setting, n_steps: int) -> Trainer:
+    return _scheduled(_adamw(model, setting), n_steps)
+
+
+def _sgd(model: nn.Module, setting: Setting) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
         model.parameters(),
         lr=setting["lr"],
         momentum=0.9,
         nesterov=True,
         weight_decay=setting["weight_decay"],
     )
-    return Optimizers([sgd], _cosine(n_steps, setting["warm_up"]))
+
+
+def _sgd_cosine(model: nn.Module, setting: Setting, n_steps: int) -> Trainer:
+    return Optimizers([_sgd(model, setting)], _cosine(n_steps, setting["warm_up"]))
+
+
+def _sgd_learned(model: nn.Module, setting: Setting, n_steps: int) -> Trainer:
+    return _scheduled(_sgd(model, setting), n_steps)
+
+
+def _scheduled(optimizer: torch.optim.Optimizer, n_steps: int) -> Trainer:
+    from metaopt.optim.schedule import LearnedSchedule
+
+    return Scheduled(optimizer, LearnedSchedule(optimizer, total_steps=n_steps))
 
 
 def _library(name: str) -> Any:
@@ -251,6 +290,18 @@ RIVALS: Final = {
             _sgd_cosine,
             {"lr": 1e-3, "weight_decay": 0.0, "warm_up": 0.05},
             {"lr": (1e-3, 1.0), "weight_decay": (1e-6, 1e-2), "warm_up": _WARM_UP},
+        ),
+        Rival(
+            "adamw-learned",
+            _adamw_learned,
+            {"lr": 1e-3, "weight_decay": 0.01},
+            {"lr": (1e-4, 0.1), "weight_decay": _DECAY, "beta2": (0.95, 0.999)},
+        ),
+        Rival(
+            "sgd-learned",
+            _sgd_learned,
+            {"lr": 1e-3, "weight_decay": 0.0},
+            {"lr": (1e-3, 1.0), "weight_decay": (1e-6, 1e-2)},
         ),
         Rival(
             "schedule-free",

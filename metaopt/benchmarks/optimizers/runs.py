@@ -13,9 +13,17 @@ from typing import Any, Final
 
 import torch
 
-from metaopt.benchmarks.optimizers.rivals import LEARNED, RIVALS, Rival, Setting, learned
+from metaopt.benchmarks.optimizers.rivals import (
+    LEARNED,
+    RIVALS,
+    SCHEDULES,
+    Rival,
+    Setting,
+    learned,
+)
 from metaopt.benchmarks.optimizers.tasks import BenchTask, benchmark_tasks, tuning_tasks
 from metaopt.benchmarks.optimizers.training import Outcome, run_training
+from metaopt.optim.weights import load_weights, shipped_path
 
 FILE: Final = "trainings.jsonl"
 
@@ -64,7 +72,8 @@ class Runs:
         self._path = directory / FILE
         self._device, self._n_jobs, self._weights = device, n_jobs, weights
         self._report = report
-        self._digest = weights_digest(weights)
+        self._digest = load_weights(weights or shipped_path(LEARNED)).digest
+        self._schedule_digest = load_weights(shipped_path("schedule")).digest
         self._known = self._read()
 
     def _read(self) -> dict[str, Outcome]:
@@ -84,6 +93,8 @@ class Runs:
         parts: list[Any] = [*vars(training).values(), self._device]
         if training.rival == LEARNED:
             parts.append(self._digest)
+        if training.rival in SCHEDULES:
+            parts.append(self._schedule_digest)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
     def outcomes(self, phase: str, trainings: Sequence[Training]) -> dict[Training, Outcome]:
@@ -138,10 +149,3 @@ def task_named(name: str) -> BenchTask:
     if name.startswith("tuning-"):
         return tuning_tasks(int(name.removeprefix("tuning-")) + 1)[-1]
     return {task.name: task for task in benchmark_tasks()}[name]
-
-
-def weights_digest(weights: Path | None) -> str:
-    """What identifies the learned optimizer's weights."""
-    from metaopt.optim.weights import load_weights, shipped_path
-
-    return load_weights(weights or shipped_path(LEARNED)).digest
