@@ -197,6 +197,18 @@ class TestTuning:
         found = tune({**BINARY, "metric": "None"}, data, 3, feval=lowest, **FEW)
         assert (found.metric, found.study.direction.name) == ("lowest", "MAXIMIZE")
 
+    def test_folds_of_positions_serve_every_trial(self, data, calls):
+        halves = np.arange(190) % 2
+        pairs = ((np.flatnonzero(halves != k), np.flatnonzero(halves == k)) for k in range(2))
+        found = tune(BINARY, data, 3, folds=pairs, n_trials=2)
+        assert len(found.study.trials) == 2
+        assert [len(settings["folds"]) for _, settings in calls] == [2, 2, 2]
+
+    def test_rounds_are_not_searched(self, data):
+        params = {**BINARY, "n_estimators": IntDistribution(10, 100)}
+        with pytest.raises(SearchSpaceError, match="early stopping finds the rounds"):
+            tune(params, data, **FEW)
+
     def test_a_study_goes_on(self, data):
         study = tune(BINARY, data, 3, **FEW).study
         again = tune(BINARY, data, 3, nfold=2, n_trials=1, study=study)

@@ -14,7 +14,7 @@ import optuna
 from optuna.samplers import BaseSampler
 
 from warmstart.descriptor import TaskDescriptor, describe
-from warmstart.errors import DescriptorError, MissingDependencyError
+from warmstart.errors import DescriptorError, MissingDependencyError, SearchSpaceError
 from warmstart.lightgbm_params import (
     CLASSIFIER,
     PATIENCE,
@@ -101,15 +101,15 @@ def tune(
         timeout: Seconds after which no trial is begun.
         task: Descriptor of the data; None: that of ``describe_dataset``.
         sampler: None for a ``WarmStartSampler``.
-        study: To go on with, in its own direction and with its own sampler.
+        study: To go on with, of the same ``params``; it keeps its own sampler.
         callbacks: Of the study.
         seed: Of folds and sampler.
         show_progress_bar: Of trials.
 
     Raises:
-        ValueError: If nothing is evaluated or tuned, ``sampler`` is given with ``study``, or the
-            study has another direction than the metric, or trials of something else.
-        SearchSpaceError: If one parameter is given under two names.
+        ValueError: If nothing is evaluated, ``sampler`` is given with ``study``, or the study has
+            another direction than the metric, or trials of something else.
+        SearchSpaceError: If one parameter is given under two names, or rounds as a distribution.
         MissingDependencyError: If LightGBM is not installed.
         lightgbm.basic.LightGBMError: If it refuses the data or ``params`` themselves.
 
@@ -123,10 +123,17 @@ def tune(
     """
     if study is not None and sampler is not None:
         raise ValueError("sampler given with study, which has one; expected one of them.")
+    searched = [name for name in (*ROUNDS, *PATIENCE) if name in set(params) - set(fixed(params))]
+    if searched:
+        raise SearchSpaceError(
+            f"Distributions of {searched} given; expected none: early stopping finds the rounds."
+        )
+    if folds is not None and not hasattr(folds, "split"):
+        folds = list(folds)  # each trial needs them
     lightgbm = _lightgbm()
     task = describe_dataset(train_set, params) if task is None else task
-    rounds = given(fixed(params), ROUNDS)
-    patience = given(fixed(params), PATIENCE)
+    rounds = given(params, ROUNDS)
+    patience = given(params, PATIENCE)
     trainer = _Trainer(
         # What a leaf must hold is tuned, so no column may be dropped for it beforehand.
         {"feature_pre_filter": False, **without(params, (*ROUNDS, *PATIENCE))},
@@ -144,7 +151,7 @@ def tune(
         feval=feval,
     )
     # One round in the middle of all ranges tells the metric, and what LightGBM can't take at all.
-    middle = {name: from_unit(p, 0.5) for name, p in tuned(params, task=task).items()}
+    middle = {name: from_unit(p, 0.5) for name, p in tuned(trainer.params, task=task).items()}
     scores = trainer.run({**fixed(trainer.params), **middle}, n_rounds=1)
     if study is None:
         study = optuna.create_study(
