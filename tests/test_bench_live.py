@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from metaopt.benchmarks.families import fold_of
-from metaopt.benchmarks.live.bench import run_live
+from metaopt.benchmarks.live.bench import chosen_data, run_live
 from metaopt.benchmarks.live.comparisons import compare_search, compare_tests
 from metaopt.benchmarks.live.curves import live_curves
 from metaopt.benchmarks.live.figures import build_report
@@ -265,6 +265,20 @@ class TestSplits:
 def setting_of(task, estimator, *, n_trials=3, **changes):
     asked = {"n_folds": 3, "max_trees": 20, "fit_seconds": 10.0, "seed": 0}
     return Setting(task, estimator, n_trials=n_trials, **{**asked, **changes})
+
+
+def test_few_data_sets_are_of_different_families_and_of_each_kind():
+    line = pd.DataFrame({"a": np.arange(20.0)})
+    listed = [
+        *(blobs(f"b{i}", i, family="blobs") for i in range(5)),
+        blobs("other", 9),
+        *(data_set(f"r{i}", line, np.arange(20.0), kind="regression") for i in range(3)),
+    ]
+    chosen = chosen_data(listed, 2)
+    assert [data.kind for data in chosen].count("regression") == 2
+    assert {data.family for data in chosen if data.kind == "classification"} == {"blobs", "other"}
+    assert chosen_data(listed[::-1], 2) == chosen
+    assert len(chosen_data(listed, None)) == 9
 
 
 class TestStudies:

@@ -45,6 +45,13 @@ def bench_live(
         list[str] | None,
         typer.Option(help="A method, such as tpe; may be given several times. Default: all."),
     ] = None,
+    max_data: Annotated[
+        int | None,
+        typer.Option(
+            help="Data sets of each kind at most, drawn by their names, a family at a time.",
+            min=1,
+        ),
+    ] = None,
     trials: Annotated[int | None, typer.Option(help="Of each study. Default: 40.", min=1)] = None,
     seeds: Annotated[
         int | None,
@@ -91,6 +98,7 @@ def bench_live(
         max_per_family=max_per_family,
     )
     asked = {
+        "n_data": max_data,
         "n_trials": trials,
         "n_seeds": seeds,
         "max_rows": max_rows,

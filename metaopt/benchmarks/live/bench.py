@@ -6,6 +6,8 @@ import json
 import platform
 import traceback
 import warnings
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,7 +35,6 @@ from metaopt.benchmarks.live.training import (
 from metaopt.benchmarks.methods import code_digest
 from metaopt.benchmarks.progress import Progress
 from metaopt.benchmarks.runner import each_done
-from metaopt.collect.collector import families_by_turns
 from metaopt.collect.data_set import DataSet
 from metaopt.collect.evaluation import is_for
 from metaopt.collect.sandbox import close_own_sandbox
@@ -120,7 +121,7 @@ def run_live(
     estimators = _estimators(options, {h.info.estimator for h in histories})
     pairs = [
         (data, estimator)
-        for data in families_by_turns(data_sets)
+        for data in chosen_data(data_sets, options.n_data)
         for estimator in estimators
         if is_for(estimator, data.kind)
     ]
@@ -156,6 +157,25 @@ def run_live(
     if options.plots:
         files += plot_live(report, options.results)
     return LiveReport(report, text, files)
+
+
+def chosen_data(data_sets: Sequence[DataSet], n_each: int | None) -> list[DataSet]:
+    """At most so many of each kind: another of a family only when all families have one.
+
+    Which ones depends on nothing but the names, so that what is easy is not preferred.
+    """
+    seen: Counter[str] = Counter()
+    turns: list[tuple[int, int, DataSet]] = []
+    for data in sorted(data_sets, key=lambda data: zlib.crc32(data.name.encode())):
+        turns.append((seen[data.family], len(turns), data))
+        seen[data.family] += 1
+    kept: Counter[str] = Counter()
+    chosen = []
+    for *_, data in sorted(turns, key=lambda turn: turn[:2]):
+        if n_each is None or kept[data.kind] < n_each:
+            chosen.append(data)
+        kept[data.kind] += 1
+    return chosen
 
 
 def _chosen(

@@ -27,6 +27,8 @@ class LiveOptions:
         estimators: Names, as ``resolve_estimator`` takes them; empty for all that the stores
             have histories of.
         methods: Names of methods; None for all that are known.
+        n_data: Data sets of each kind at most, drawn by their names, a family at a time; None
+            for all.
         n_trials: Of each study.
         n_seeds: Test splits of each data set, each with studies of its own.
         n_folds: Of the cross-validation.
@@ -42,6 +44,7 @@ class LiveOptions:
     stores: Sequence[Path] = (HISTORIES,)
     estimators: Sequence[str] = ()
     methods: Sequence[str] | None = None
+    n_data: int | None = None
     n_trials: int = BUDGETS[-1]
     n_seeds: int = 3
     n_folds: int = 3
