@@ -224,7 +224,7 @@ def test_a_number_that_is_too_small_is_refused(name: str) -> None:
 def test_it_is_a_public_name() -> None:
     assert warmstart.WarmStartPruner is WarmStartPruner
     assert repr(WarmStartPruner(n_warmup_steps=3)) == (
-        "WarmStartPruner(n_startup_trials=2, n_warmup_steps=3, interval_steps=1)"
+        "WarmStartPruner(n_startup_trials=1, n_warmup_steps=3, interval_steps=1)"
     )
 
 

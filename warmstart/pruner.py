@@ -23,7 +23,7 @@ _MOST_FINISHED: Final = 50
 _MOST_STOPPED: Final = 100
 # For each trial in a row that was stopped, thresholds fall by so much (log odds): where all are
 # stopped, the incumbent may be a bad one that others merely begin worse than.
-_LENIENCY: Final = 0.05
+_LENIENCY: Final = 0.06
 
 
 class WarmStartPruner(BasePruner):
@@ -62,7 +62,7 @@ class WarmStartPruner(BasePruner):
     def __init__(
         self,
         *,
-        n_startup_trials: int = 2,
+        n_startup_trials: int = 1,
         n_warmup_steps: int = 0,
         interval_steps: int = 1,
         artifact: Artifact | str | os.PathLike[str] | None = None,
