@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from metaopt.benchmarks.families import fold_of
-from metaopt.benchmarks.live.bench import chosen_data, run_live
+from metaopt.benchmarks.live.bench import chosen_data, run_live, study_seed
 from metaopt.benchmarks.live.comparisons import compare_search, compare_tests
 from metaopt.benchmarks.live.curves import live_curves
 from metaopt.benchmarks.live.figures import build_report
@@ -131,6 +131,15 @@ class TestBenchmark:
             study = studies(asked)["warmstart", data, 0]
             assert study["trained"]
             assert study["fold"] == fold_of(data)
+
+    def test_methods_without_transfer_begin_alike_on_one_data_set_and_unlike_on_another(
+        self, report
+    ):
+        found = studies(report[0])
+        seeds = {study_seed(LiveResult(**study)) for study in found.values()}
+        assert len(seeds) == 2
+        # Both draw their first trials at random.
+        assert found["tpe", "one", 0]["losses"] == found["random", "one", 0]["losses"]
 
     def test_it_writes_tables_and_pictures(self, report):
         _, found = report

@@ -49,7 +49,7 @@ def _plot(estimator: str, methods: Mapping[str, Any], path: Path) -> None:
             "label": name,
         }
         trials = range(1, len(figures["test_curve"]) + 1)
-        test.plot(trials, figures["test_curve"], **style)
+        test.plot(trials, [max(value, _FLOOR) for value in figures["test_curve"]], **style)
         if None not in figures["curve"]:
             low, high = (
                 [max(value, _FLOOR) for value in figures[bound]] for bound in ("low", "high")
@@ -58,7 +58,7 @@ def _plot(estimator: str, methods: Mapping[str, Any], path: Path) -> None:
             search.fill_between(trials, low, high, color=style["color"], alpha=0.1, linewidth=0)
     n_trials = max(len(figures["curve"]) for figures in methods.values())
     search.set(yscale="log", ylabel="mean regret, 95 % interval", title="search folds")
-    test.set(ylabel="mean loss of the best so far", title="test split")
+    test.set(yscale="log", ylabel="mean loss of the best so far", title="test split")
     for axes in (search, test):
         axes.set(xscale="log", xlabel="trial", xlim=(1, max(n_trials, 2)))
         axes.set_xticks([at for at in _TICKS if at <= n_trials], minor=False)
