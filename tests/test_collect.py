@@ -9,7 +9,7 @@ from joblib.parallel import ThreadingBackend
 
 from metaopt.collect import command
 from metaopt.collect.collector import Options, collect, families_by_turns
-from metaopt.collect.configurations import candidates, collected_space
+from metaopt.collect.configurations import Proposals, candidates, collected_space
 from metaopt.collect.data_set import data_set
 from metaopt.collect.evaluation import build, evaluate
 from metaopt.collect.measures import classification_measures, regression_measures
@@ -110,15 +110,17 @@ class TestConfigurations:
         network = collected_space("MLPClassifier", TaskDescriptor(), max_trees=150)
         assert network.parameters["max_iter"].high == 500
 
-    def test_the_samplers_own_proposals_are_marked_and_lie_in_the_space(self):
-        space, listed = self.listed(blobs(), "sklearn.svm.SVC", n=2, n_proposals=2)
-        assert [c.index for c in listed] == ["0", "1", "warmstart-0", "warmstart-1"]
+    def test_the_samplers_own_proposals_are_marked_and_lie_in_the_space(self, artifact):
+        proposals = Proposals(2, artifact)
+        space, listed = self.listed(blobs(), "sklearn.svm.SVC", n=2, proposals=proposals)
+        of_artifact = f"warmstart-{artifact.digest[:8]}"
+        assert [c.index for c in listed] == ["0", "1", f"{of_artifact}-0", f"{of_artifact}-1"]
         assert {c.proposed_by for c in listed[2:]} == {"warmstart"}
         for c in listed[2:]:
             assert all(space.is_active(name, c.configuration) for name in c.configuration)
 
-    def test_there_are_no_proposals_where_nothing_is_known(self):
-        _, listed = self.listed(blobs(), n=2, n_proposals=2)
+    def test_there_are_no_proposals_where_nothing_is_known(self, artifact):
+        _, listed = self.listed(blobs(), n=2, proposals=Proposals(2, artifact))
         assert [c.index for c in listed] == ["0", "1"]
 
 

@@ -48,6 +48,9 @@ def collect(
     proposals: Annotated[
         int, typer.Option(help="Beside these, as many of the sampler's own proposals.")
     ] = 0,
+    artifact: Annotated[
+        Path | None, typer.Option(help="For these; the shipped one by default.")
+    ] = None,
     max_rows: Annotated[int, typer.Option(help="Of more rows a sample is taken.")] = 1500,
     max_columns: Annotated[
         int | None, typer.Option(help="Leave out data sets of more columns, encoded.")
@@ -122,7 +125,7 @@ def collect(
         split=Split(folds, seed),
         limits=Limits(fit_seconds, float("inf") if run_seconds is None else run_seconds, memory),
         max_trees=max_trees,
-        n_proposals=proposals,
+        proposals=command.proposals_asked(proposals, artifact),
         seed=seed,
     )
     with Progress() as shown:

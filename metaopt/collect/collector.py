@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import import_module
@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from metaopt.collect.configurations import (
     Candidate,
+    Proposals,
     candidate_indices,
     candidates,
     collected_space,
@@ -53,7 +54,7 @@ class Options:
         split: Into folds.
         limits: Of each fit and configuration.
         max_trees: Of forests and boosting; None for what the spaces say.
-        n_proposals: How many of the sampler's own proposals are run beside the design.
+        proposals: The sampler's own, which are run beside the design.
         seed: Of the designs.
     """
 
@@ -61,7 +62,7 @@ class Options:
     split: Split = field(default_factory=Split)
     limits: Limits = field(default_factory=Limits)
     max_trees: int | None = None
-    n_proposals: int = 0
+    proposals: Proposals | None = None
     seed: int = 0
 
 
@@ -149,7 +150,8 @@ def collect(
                 return
             yield chunk
 
-    calls = (delayed(_run)(chunk, options, deadline) for chunk in before_deadline())
+    run_options = replace(options, proposals=None)  # chunks bring their own; artifacts are large
+    calls = (delayed(_run)(chunk, run_options, deadline) for chunk in before_deadline())
     try:
         for info, trials in _results(calls, n_jobs, backend):
             if trials:
@@ -235,7 +237,7 @@ class _Plan:
                         yield Chunk(data, whole.info, asked)
 
     def _indices(self, name: str) -> list[str]:
-        return candidate_indices(self.wanted[name], self.options.n_proposals)
+        return candidate_indices(self.wanted[name], self.options.proposals)
 
 
 def _plan(
@@ -289,7 +291,7 @@ def _whole(data: DataSet, estimator: str, n: int, options: Options) -> Chunk:
         collected_space(estimator, task, max_trees=options.max_trees),
         n=n,
         n_folds=options.split.n_folds,
-        n_proposals=options.n_proposals,
+        proposals=options.proposals,
         task=task,
         seed=options.seed,
     )

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from metaopt.collect.collector import CollectReport, Options, Report, collect
+from metaopt.collect.configurations import Proposals
 from metaopt.collect.data_set import DataSet
 from metaopt.collect.duplicates import with_shared_families
 from metaopt.collect.preparation import n_prepared_columns
 from metaopt.collect.sources import bundled_data, generated_data, openml_data, read_data
 from metaopt.collect.summary import summarise
+from warmstart.artifact import read_artifact
 from warmstart.errors import HistoryError
+from warmstart.knowledge import shipped_artifact
 from warmstart.search_spaces import tunable_estimators
 from warmstart.store import HistoryStore
 
@@ -36,6 +39,17 @@ def estimators_asked(names: Sequence[str], configurations: int) -> dict[str, int
                 f"--estimator {name} given; expected NAME or NAME:N, such as SVC:50."
             ) from None
     return asked
+
+
+def proposals_asked(n: int, artifact: Path | None) -> Proposals | None:
+    """The sampler's proposals asked for: of an artifact's, or of the shipped one's.
+
+    Raises:
+        ArtifactError: If there is no artifact at the path, or it is damaged or foreign.
+    """
+    if n < 1:
+        return None
+    return Proposals(n, read_artifact(artifact or shipped_artifact()))
 
 
 def data_asked(

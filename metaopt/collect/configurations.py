@@ -9,6 +9,7 @@ from typing import Final
 
 from metaopt.collect.data_set import DataSet
 from metaopt.collect.preparation import n_prepared_columns, preparation_of
+from warmstart.artifact import Artifact
 from warmstart.catalogue import resolve_estimator
 from warmstart.descriptor import TaskDescriptor
 from warmstart.errors import UnknownEstimatorError
@@ -39,6 +40,7 @@ _TREE_GROUPS: Final = frozenset(
 )
 _N_TREES: Final = ("n_estimators", "max_iter")
 _DIGITS: Final = 6
+_DIGEST_LENGTH: Final = 8
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Candidate:
     """One configuration to run.
 
     Attributes:
-        index: Its name within a task and estimator: a number, or ``warmstart-`` and a number.
+        index: Its name within a task and estimator: a number, or that of a proposal.
         configuration: As it is recorded, in numbers and categories of the space.
         native: As the library takes it.
         proposed_by: See ``warmstart.trial.Trial``.
@@ -77,9 +79,27 @@ def collected_space(estimator: str, task: TaskDescriptor, *, max_trees: int | No
     return SearchSpace(parameters, space.conditions)
 
 
-def candidate_indices(n: int, n_proposals: int) -> list[str]:
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """The sampler's own proposals, to be run beside the design.
+
+    Attributes:
+        n: How many on each data set.
+        artifact: What the sampler knows.
+    """
+
+    n: int
+    artifact: Artifact
+
+    @property
+    def indices(self) -> list[str]:
+        """Their names within a task and estimator: another artifact proposes something else."""
+        return [f"{PROPOSED}-{self.artifact.digest[:_DIGEST_LENGTH]}-{i}" for i in range(self.n)]
+
+
+def candidate_indices(n: int, proposals: Proposals | None = None) -> list[str]:
     """The indices of ``n`` candidates and of the sampler's proposals beside them."""
-    return [*map(str, range(n)), *(f"{PROPOSED}-{i}" for i in range(n_proposals))]
+    return [*map(str, range(n)), *(proposals.indices if proposals else ())]
 
 
 def candidates(
@@ -89,7 +109,7 @@ def candidates(
     *,
     n: int,
     n_folds: int,
-    n_proposals: int = 0,
+    proposals: Proposals | None = None,
     task: TaskDescriptor,
     seed: int = 0,
 ) -> tuple[SearchSpace, list[Candidate]]:
@@ -111,7 +131,7 @@ def candidates(
     design = [_rounded(c) for c in space_filling(space, max(n - 1, 0), seed=own_seed)]
     listed = [Candidate("0", meant, native, DEFAULT)]
     listed += [Candidate(str(i), c, c) for i, c in enumerate(design, start=1)]
-    proposed = _proposals(known, space, task, n_proposals, size) if n_proposals else []
+    proposed = _proposed(known, space, task, proposals, size) if proposals else []
     return _widened(space, meant), listed[:n] + proposed
 
 
@@ -148,8 +168,12 @@ def _rounded(configuration: Mapping[str, Value]) -> dict[str, Value]:
     }
 
 
-def _proposals(
-    estimator: Estimator, space: SearchSpace, task: TaskDescriptor, n: int, size: TaskSize
+def _proposed(
+    estimator: Estimator,
+    space: SearchSpace,
+    task: TaskDescriptor,
+    proposals: Proposals,
+    size: TaskSize,
 ) -> list[Candidate]:
     """What the sampler would try first, brought into the space; none if it knows nothing.
 
@@ -158,11 +182,11 @@ def _proposals(
     from warmstart.suggestion import suggest
 
     try:
-        suggested = suggest(estimator.name, task=task, n=n)
+        suggested = suggest(estimator.name, task=task, n=proposals.n, artifact=proposals.artifact)
     except UnknownEstimatorError:
         return []
     proposed = []
-    for i, said in enumerate(suggested):
+    for index, said in zip(proposals.indices, suggested, strict=True):
         fixed = {
             name: _inside(space.parameters[name], value)
             for name, value in said.items()
@@ -174,7 +198,7 @@ def _proposals(
         recorded, native = (
             {name: values[name] for name in space.parameters if name in values} for values in both
         )
-        proposed.append(Candidate(f"{PROPOSED}-{i}", recorded, native, PROPOSED))
+        proposed.append(Candidate(index, recorded, native, PROPOSED))
     return proposed
 
 
