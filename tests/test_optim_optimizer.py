@@ -221,6 +221,37 @@ def test_a_number_is_as_good_as_a_tensor_with_history(weights: str) -> None:
     torch.testing.assert_close(outcomes[2], outcomes[0])
 
 
+def test_a_loss_is_copied_to_where_the_parameters_are(weights: str) -> None:
+    params = [torch.empty(3, 2, device="meta", requires_grad=True)]
+    optimizer = LSTMOptimizer(params, weights=weights)
+    params[0].grad = torch.empty_like(params[0])
+    optimizer.step(loss=torch.tensor(1.0))
+    optimizer.step(loss=1.0)
+    assert float(optimizer.param_groups[0]["lr"]) == 1.0
+    assert optimizer.state[params[0]]["memory"].device.type == "meta"
+
+
+def test_a_loss_without_a_value_is_refused(weights: str) -> None:
+    optimizer = LSTMOptimizer(some_params(), weights=weights)
+    train(optimizer, 1)
+    with pytest.raises(ValueError, match="device meta given, which has no value"):
+        optimizer.step(loss=torch.empty((), device="meta"))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("path", [{}, {"foreach": True}, {"foreach": False}], ids=str)
+def test_half_precision_parameters_are_trained_with_a_state_of_float32(
+    weights: str, dtype: torch.dtype, path: dict[str, Any]
+) -> None:
+    halves = [p.detach().to(dtype).requires_grad_() for p in some_params()]
+    optimizer = LSTMOptimizer(halves, weights=weights, total_steps=20, **path)
+    trained = train(optimizer, 10)
+    assert {p.dtype for p in trained} == {dtype}
+    assert {x.dtype for own in optimizer.state.values() for x in own.values()} == {torch.float32}
+    whole = train(LSTMOptimizer(some_params(), weights=weights, total_steps=20, **path), 10)
+    torch.testing.assert_close([p.float() for p in trained], whole, rtol=0.1, atol=0.05)
+
+
 def test_a_loss_of_many_elements_is_refused() -> None:
     optimizer = LSTMOptimizer(some_params())
     loss_of(optimizer.param_groups[0]["params"]).backward()

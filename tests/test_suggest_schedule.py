@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import optuna
 import pytest
 import torch
 
 import metaopt
+import warmstart
 from metaopt.schedule import LEARNED, SuggestedSchedule
 
 
@@ -55,6 +57,29 @@ def test_a_model_is_measured_and_its_training_built() -> None:
 def test_steps_are_counted_with_the_smaller_last_batch(general: SuggestedSchedule) -> None:
     n_rows = 3 * general.batch_size + 1
     assert general.n_steps(n_rows) == 4 * general.epochs
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_sampler_proposes_settings_for_a_torch_objective() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        rate = trial.suggest_float("learning_rate", 1e-4, 0.1, log=True)
+        momentum = trial.suggest_float("momentum", 0.1, 0.99)
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(64, 5, generator=generator)
+        weights = torch.zeros(5, requires_grad=True)
+        optimizer = torch.optim.SGD([weights], lr=rate, momentum=momentum)
+        for _ in range(10):
+            optimizer.zero_grad()
+            loss = ((x @ weights - x.sum(1)) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+        return float(loss.detach())
+
+    sampler = warmstart.WarmStartSampler(estimator="lcbench.funnel_mlp", seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(objective, n_trials=3)
+    explained = warmstart.explain(study)
+    assert list(explained["by"]) == ["meta-learner"] * 3
 
 
 def test_training_tasks_can_be_left_out() -> None:
