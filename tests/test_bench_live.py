@@ -491,6 +491,11 @@ class TestComparisons:
         assert search["all"]["trials"] == pytest.approx(2.0)
         assert search["all"]["n_data"] == 2
 
+    def test_the_first_and_the_last_test_loss_of_every_data_set_is_reported(self):
+        listed = [result("tpe", "a", [0.3, 0.2, 0.1]), result("default", "a", [0.3])]
+        found = build_report(listed, budgets=[1, 3])["tests"]
+        assert found == {KNN: {"a": {"tpe": [0.3, 0.1], "default": [0.3, 0.3]}}}
+
     def test_a_report_without_the_product_has_no_comparison(self):
         found = build_report([result("random", "a", [0.2])], budgets=[1])
         assert not found["search"]

@@ -29,8 +29,10 @@ def build_report(results: Iterable[LiveResult], *, budgets: Sequence[int]) -> di
         Plain data for JSON. ``estimators``: of each estimator and method the figures at budgets,
         and mean curves. ``search``: the product beside TPE on the search folds, of each estimator
         and of all; ``first``: its first proposal beside the library's default and FLAML's, and
-        ``tuned``: beside LightGBMTuner and TPE at the end, on the test split. ``failures``. What
-        can't be computed from these methods is left out; None stands for "never".
+        ``tuned``: beside LightGBMTuner and TPE at the end, on the test split. ``tests``: the loss
+        there after the first and the last trial, of each estimator, data set and method.
+        ``failures``. What can't be computed from these methods is left out; None stands for
+        "never".
     """
     listed = list(results)
     by_estimator: dict[str, list[LiveResult]] = {}
@@ -58,6 +60,7 @@ def build_report(results: Iterable[LiveResult], *, budgets: Sequence[int]) -> di
         "search": search,
         "first": {other: _tests(curves, other, trial=1) for other in (DEFAULT, ZERO_SHOT)},
         "tuned": {other: _tests(curves, other, trial=budgets[-1]) for other in (TUNER, REFERENCE)},
+        "tests": {estimator: _by_data(of) for estimator, of in curves.items()},
         "failures": [
             {name: getattr(result, name) for name in ("estimator", "method", "data", "seed")}
             | {"error": result.error}
@@ -80,6 +83,14 @@ def _tests(
     if pairs:
         found[ALL] = compare_tests(list(pairs.values()), trial=trial)
     return found
+
+
+def _by_data(curves: Mapping[str, LiveCurves]) -> dict[str, dict[str, list[float | None]]]:
+    out: dict[str, dict[str, list[float | None]]] = {}
+    for method, of in curves.items():
+        for data, test in zip(of.data, of.test, strict=True):
+            out.setdefault(data, {})[method] = _rounded(test[[0, -1]])
+    return out
 
 
 def _methods(
