@@ -18,7 +18,7 @@ from warmstart.artifact import read_artifact
 from warmstart.errors import WarmStartWarning
 from warmstart.store import HistoryStore
 
-COMMANDS = ("demo", "suggest", "openml", "collect", "train", "bench", "info")
+COMMANDS = ("demo", "suggest", "openml", "collect", "evaluate", "train", "bench", "info")
 
 
 @pytest.fixture(scope="module")
@@ -458,8 +458,8 @@ class TestDemo:
             "demo", "--dataset", "wine", "--dataset", "breast_cancer", *options
         )
         assert code == 0
-        assert "sklearn.svm.SVC on wine" in out
-        assert "sklearn.svm.SVC on breast_cancer" in out
+        assert "lightgbm.LGBMClassifier on wine" in out
+        assert "lightgbm.LGBMClassifier on breast_cancer" in out
         assert {path.name for path in tmp_path.iterdir()} == {
             "demo-wine.png",
             "demo-breast_cancer.png",
@@ -471,7 +471,7 @@ class TestDemo:
         code, out, _ = metaopt("demo", "--dataset", "wine", *options)
         (said,) = json.loads(out)
         assert code == 0
-        assert list(said["mean_best_accuracy"]["TPESampler"]) == ["1", "3"]
+        assert list(said["mean_lowest_loss"]["TPESampler"]) == ["1", "3"]
         assert said["proposed"] == 1.0
 
     def test_it_loads_no_torch(self, tmp_path):

@@ -34,6 +34,8 @@ def info(
     print(f"digest {content['digest']}")
     for name, estimator in content["estimators"].items():
         print(f"\n{name}: {estimator['n_tasks']} tasks, {estimator['n_trials']} trials")
+        for line in _figure_lines(content["card"].get("estimators", {}).get(name, {})):
+            print(f"  {line}")
         for hyperparameter in _space_lines(SearchSpace.from_json(estimator["space"])):
             print(f"  {hyperparameter}")
         if tasks:
@@ -75,6 +77,22 @@ def _describe_prior(prior: Prior) -> dict[str, Any]:
         "space": prior.space.to_json(),
         "tasks": [{name: getattr(task, name) for name in fields} for task in prior.tasks],
     }
+
+
+def _figure_lines(said: Mapping[str, Any]) -> list[str]:
+    """What the card says an estimator's proposals are worth; nothing in older artifacts."""
+    lines = []
+    for key, of in (("held_out", ""), ("held_out_of_added", " that were added later")):
+        figures = said.get(key)
+        if figures is None:
+            continue
+        default = f", the default {figures['default']:.3f}" if "default" in figures else ""
+        lines.append(
+            f"first proposal's regret on {figures['n_tasks']} training tasks{of}, their families "
+            f"left out ({figures['metric']}): {figures['first_pick']:.3f}, random "
+            f"{figures['random']:.3f}{default}"
+        )
+    return lines
 
 
 def _space_lines(space: SearchSpace) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -31,6 +32,10 @@ def train(
     surrogates: Annotated[
         Path | None, typer.Option(help="A data directory with surrogates to learn from.")
     ] = None,
+    base: Annotated[
+        Path | None,
+        typer.Option("--from", help="An artifact to add the histories to. Default: start anew."),
+    ] = None,
     estimator: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,7 +56,7 @@ def train(
 ) -> None:
     """Learn from histories, and write an artifact for WarmStartSampler.
 
-    The same histories and seed make the same file.
+    The same histories and seed make the same file. With --from, only what is new is learned.
     """
     if context.invoked_subcommand:
         return
@@ -68,6 +73,7 @@ def train(
         exclude=exclude or (),
         fewest_tasks=fewest_tasks,
         seed=seed,
+        base=base,
         progress=True,
     )
     if as_json:
@@ -82,15 +88,34 @@ def train(
                     {**asdict(left_out.key), "reason": left_out.reason}
                     for left_out in report.left_out
                 ],
+                "added": {
+                    name: {
+                        "n_histories": len(extension.added),
+                        "n_replaced": extension.n_replaced,
+                        "old_tasks_first_pick_before": _finite(extension.old_before),
+                        "old_tasks_first_pick_after": _finite(extension.old_after),
+                    }
+                    for name, extension in report.extensions.items()
+                },
                 "card": report.card,
             }
         )
         return
     for name, learned in report.card["estimators"].items():
         print(f"{name}: {learned['n_tasks']} tasks, {learned['n_trials']} trials")
+    for name, extension in report.extensions.items():
+        print(
+            f"{name}: {len(extension.added)} histories added, {extension.n_replaced} of them in "
+            f"place of shorter ones; first pick on the old tasks: regret "
+            f"{extension.old_before:.3f} before, {extension.old_after:.3f} now"
+        )
     for line in _left_out_lines(report.left_out):
         print(line)
     print(f"{report.path}: {report.n_bytes} bytes, digest {report.digest}")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _left_out_lines(left_out: Iterable[LeftOut]) -> list[str]:

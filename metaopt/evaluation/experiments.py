@@ -20,13 +20,14 @@ from metaopt.evaluation.altered import (
     with_permuted_descriptors,
 )
 from metaopt.evaluation.judging import Judging, Row, judge
-from metaopt.evaluation.learned import comparing_by, in_memory, learn
+from metaopt.evaluation.learned import comparing_by, learn
 from metaopt.evaluation.options import FACTORS, EvaluationOptions
 from metaopt.evaluation.subjects import Subject, split
-from metaopt.training.aligning import aligned_for_learning
+from metaopt.training.extending import extended
+from metaopt.training.figures import in_memory
+from metaopt.training.trainer import SETTINGS
 from warmstart.artifact import Artifact
 from warmstart.history import History
-from warmstart.learning import extend_prior
 from warmstart.prior_file import estimators_in, unpack_prior
 
 #: Rows by the name of the arm.
@@ -269,13 +270,12 @@ def lifelong(shop: Workshop) -> Arms:
     if before is None:
         return {}
     prior = unpack_prior(before, name)
-    added = aligned_for_learning(name, later, space=prior.space)[1]
-    extended = in_memory(extend_prior(prior, added, seed=shop.options.seed))
+    addition = extended(prior, later, most_tasks=SETTINGS["most_tasks"], seed=shop.options.seed)
     old = shop.judged_among(first)
     arms: Arms = {}
     for stage, artifact in (
         ("before", before),
-        ("added", extended),
+        ("added", in_memory(addition.prior)),
         ("all at once", shop.learned),
     ):
         arms[f"{stage}, old tasks"] = shop.judge(

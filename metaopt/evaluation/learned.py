@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from metaopt.training.aligning import aligned_for_learning
+from metaopt.training.figures import in_memory
 from metaopt.training.trainer import SETTINGS
 from warmstart.artifact import Artifact
 from warmstart.history import History
 from warmstart.learning import learn_prior
-from warmstart.prior import Prior
-from warmstart.prior_file import pack_priors
 from warmstart.threads import one_thread
 
 
@@ -30,12 +29,6 @@ def learn(estimator: str, histories: Sequence[History], *, seed: int) -> Artifac
     with one_thread():
         prior = learn_prior(estimator, space, aligned, seed=seed, progress=None, **SETTINGS)
     return in_memory(prior)
-
-
-def in_memory(prior: Prior) -> Artifact:
-    """An artifact with one prior, rounded as a file would round it."""
-    tensors, description = pack_priors({prior.estimator: prior}, {})
-    return Artifact(json.loads(json.dumps(description)), tensors, digest="")
 
 
 def comparing_by(artifact: Artifact, names: Sequence[str]) -> Artifact:

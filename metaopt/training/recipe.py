@@ -32,6 +32,7 @@ def train_artifact(
     exclude: Collection[str] = (),
     fewest_tasks: int = 1,
     seed: int = 0,
+    base: str | os.PathLike[str] | None = None,
     progress: bool | Report | None = None,
 ) -> TrainingReport:
     """Train on a store of histories and on the surrogates in a data directory.
@@ -48,6 +49,7 @@ def train_artifact(
         exclude: As for ``meta_train``.
         fewest_tasks: As for ``meta_train``.
         seed: Of all random choices.
+        base: As for ``meta_train``.
         progress: As for ``meta_train``.
 
     Raises:
@@ -77,6 +79,7 @@ def train_artifact(
             exclude=exclude,
             fewest_tasks=fewest_tasks,
             seed=seed,
+            base=base,
             card=card,
             progress=report,
         )

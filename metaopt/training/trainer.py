@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from metaopt.training.aligning import aligned_for_learning
-from metaopt.training.card import make_card
+from metaopt.training.card import Base, Learned, make_card
+from metaopt.training.extending import Extension, extended
 from metaopt.training.progress import Report, progress_shown
 from metaopt.training.selection import (
     Histories,
@@ -23,12 +24,12 @@ from metaopt.training.selection import (
     without,
 )
 from warmstart.aligned import by_estimator
-from warmstart.artifact import write_artifact
+from warmstart.artifact import read_artifact, write_artifact
 from warmstart.errors import ArtifactError, HistoryError
 from warmstart.history import History
-from warmstart.learning import AlignedHistory, learn_prior
+from warmstart.learning import learn_prior
 from warmstart.prior import Prior
-from warmstart.prior_file import pack_priors
+from warmstart.prior_file import estimators_in, pack_priors, unpack_prior
 from warmstart.threads import one_thread
 
 #: What ``learn_prior`` is called with; the card says it.
@@ -45,6 +46,7 @@ class TrainingReport:
         n_histories: How many were given.
         n_excluded: How many of them ``exclude`` named, or are of estimators not asked for.
         left_out: Those of the others that were not learned from, and why.
+        extensions: By the names of estimators that something was added to, what it was.
         path: Where the artifact is; ``None`` if none was asked for.
         digest: Of the artifact; empty if there is none.
         n_bytes: Its size.
@@ -55,6 +57,7 @@ class TrainingReport:
     n_histories: int
     n_excluded: int
     left_out: tuple[LeftOut, ...]
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
     path: Path | None = None
     digest: str = ""
     n_bytes: int = 0
@@ -68,6 +71,7 @@ def meta_train(
     exclude: Collection[str] = (),
     fewest_tasks: int = 1,
     seed: int = 0,
+    base: str | os.PathLike[str] | None = None,
     card: Mapping[str, Any] | None = None,
     progress: bool | Report | None = None,
 ) -> TrainingReport:
@@ -78,6 +82,10 @@ def meta_train(
     same histories with the same seed make the same bytes on the same kind of processor, in
     whatever order they are given. What is broken, or says nothing, is left out and reported.
 
+    With ``base``, the histories are added to what an artifact knows already: what the tasks of
+    an estimator share stays as it was learned, a task that it has is replaced by a longer
+    history only, and all else in it stays. What that does to its old tasks is in the report.
+
     Args:
         histories: A ``HistoryStore``, the path of one, or ``History`` objects.
         artifact: Where to write; what was there stays until all is done. None: nowhere.
@@ -85,6 +93,7 @@ def meta_train(
         exclude: Tasks to leave out, by id, name, data set or family.
         fewest_tasks: An estimator with fewer tasks to learn from is left out.
         seed: Of all random choices.
+        base: An artifact to add to; None: start anew.
         card: What else the artifact's card should say: JSON values, by name.
         progress: True: a bar on a terminal, plain lines elsewhere, on standard error; or a
             callback, called with what is being done, how many tasks are done, and of how many.
@@ -92,7 +101,8 @@ def meta_train(
     Raises:
         HistoryError: If nothing is left to learn from, of one of ``estimators`` or at all;
             ``exclude`` names what is not there; or there is no store at a path.
-        ArtifactError: If the artifact can't be written.
+        ArtifactError: If the artifact can't be written, or ``base`` is no artifact that can be
+            added to, or the same file.
 
     Example:
         >>> from warmstart.history import History, TaskInfo, Trial
@@ -105,6 +115,7 @@ def meta_train(
         2
     """
     path = None if artifact is None else _writable(artifact)
+    known = Base() if base is None else _read_base(Path(base), path)
     given = named_canonically(read_histories(histories))
     if isinstance(estimators, str) or isinstance(exclude, str):
         raise HistoryError("A text given for estimators or exclude; expected a list of names.")
@@ -114,12 +125,20 @@ def meta_train(
         kept = [history for history in kept if history.info.estimator in wanted]
     groups = by_estimator(kept)
     left_out: list[LeftOut] = []
-    usable: dict[str, list[AlignedHistory]] = {}
-    priors: dict[str, Prior] = {}
+    learned: dict[str, Learned] = {}
     with progress_shown(progress) as report, one_thread():
         for name in sorted(groups):
             chosen, others = one_for_each_task(by_metric(groups[name]))
             left_out += others
+            if name in known.priors:
+                addition = extended(
+                    known.priors[name], chosen, most_tasks=SETTINGS["most_tasks"], seed=seed
+                )
+                left_out += addition.left_out
+                if addition.added:
+                    learned[name] = Learned(addition.prior, addition.added, addition)
+                    report(f"adding to {name}", len(addition.added), len(addition.added))
+                continue
             space, aligned, others = aligned_for_learning(name, chosen)
             left_out += others
             n_tasks = len({(one.task.source, one.task.id) for one in aligned})
@@ -128,8 +147,7 @@ def meta_train(
                 left_out += [LeftOut(history.info.key, reason) for history in chosen]
                 continue
             if space is not None:
-                usable[name] = aligned
-                priors[name] = learn_prior(
+                prior = learn_prior(
                     name,
                     space,
                     aligned,
@@ -137,17 +155,20 @@ def meta_train(
                     progress=partial(report, f"learning {name}"),
                     **SETTINGS,
                 )
-    missing = [name for name in wanted or () if name not in priors]
-    if missing or not priors:
-        raise HistoryError(_nothing_left(missing, given, len(given) - len(kept), left_out))
-    made = make_card(
-        priors,
-        usable,
-        left_out=left_out,
-        excluded=list(exclude),
-        settings={**SETTINGS, "seed": seed},
-        extra=card,
-    )
+                learned[name] = Learned(prior, aligned)
+        missing = [name for name in wanted or () if name not in learned]
+        if missing or not learned:
+            raise HistoryError(_nothing_left(missing, given, len(given) - len(kept), left_out))
+        made = make_card(
+            learned,
+            left_out=left_out,
+            excluded=list(exclude),
+            settings={**SETTINGS, "seed": seed},
+            base=known,
+            extra=card,
+        )
+    priors = {**known.priors, **{name: one.prior for name, one in learned.items()}}
+    priors = dict(sorted(priors.items()))
     digest, n_bytes = "", 0
     if path is not None:
         digest = write_artifact(path, *pack_priors(priors, made))
@@ -158,10 +179,27 @@ def meta_train(
         n_histories=len(given),
         n_excluded=len(given) - len(kept),
         left_out=tuple(sorted(left_out)),
+        extensions={n: one.extension for n, one in learned.items() if one.extension is not None},
         path=path,
         digest=digest,
         n_bytes=n_bytes,
     )
+
+
+def _read_base(path: Path, out: Path | None) -> Base:
+    """The artifact to add to.
+
+    Raises:
+        ArtifactError: If it is none, or is what will be written.
+    """
+    artifact = read_artifact(path)
+    if out is not None and out.exists() and out.samefile(path):
+        raise ArtifactError(
+            f"artifact={str(out)!r} given, the artifact that is added to; expected another path, "
+            "so that it stays until the new one has been judged."
+        )
+    priors = {name: unpack_prior(artifact, name) for name in estimators_in(artifact)}
+    return Base(priors, artifact.description.get("card", {}), artifact.digest)
 
 
 def _writable(artifact: str | os.PathLike[str]) -> Path:
