@@ -46,7 +46,7 @@ class DemoProgress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("trials, best {task.fields[best]}"),
+                TextColumn("trials, lowest loss {task.fields[best]}"),
                 TimeElapsedColumn(),
                 console=self._console,
             )
@@ -79,14 +79,14 @@ class DemoProgress:
         if self._bars is None:
             self._console.print(
                 f"{sampler}, study {self._n_done[sampler]} of {self._n_seeds}: "
-                f"best accuracy {self._best[sampler]:.4f}",
+                f"lowest loss {self._best[sampler]:.4f}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
 
     def trial(self, sampler: str, best: float) -> None:
-        """Say that a trial is done, after which the best score of the study is ``best``."""
+        """Say that a trial is done, after which the lowest loss of the study is ``best``."""
         self._best[sampler] = best
         if self._bars is not None:
             self._bars.update(self._bar_of[sampler], advance=1, best=f"{best:.4f}")

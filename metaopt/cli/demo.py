@@ -14,8 +14,8 @@ def demo(
     dataset: Annotated[
         list[str] | None,
         typer.Option(
-            help="Of scikit-learn: digits, breast_cancer or wine; may be given several times. "
-            "Default: the first two."
+            help="Of scikit-learn: breast_cancer, diabetes, digits or wine; may be given several "
+            "times. Default: the first two."
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Studies of each sampler.", min=1)] = 5,
@@ -23,7 +23,7 @@ def demo(
     plots: Annotated[Path, typer.Option(help="Directory to write the curves to.")] = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Tune a support vector machine with WarmStartSampler and with TPE, side by side."""
+    """Tune LightGBM with WarmStartSampler and with TPE, side by side."""
     from metaopt.demo import DEFAULT_DATASETS, DemoOptions, report_text, run_demo
 
     all_options = [DemoOptions(name, seeds, trials, plots) for name in dataset or DEFAULT_DATASETS]
