@@ -187,7 +187,8 @@ def report_text(report: DemoReport) -> str:
         n = len(report.excluded)
         lines.append(
             f"Left out as too similar to {options.dataset}: {n} of the training tasks "
-            f"({', '.join(report.excluded)})."
+            f"({', '.join(report.excluded)}). What all tasks share was learned with them; "
+            "'metaopt bench live' trains without."
         )
     else:
         lines.append(
