@@ -8,7 +8,7 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from metaopt.optim.tasks.distribution import TaskSpec
@@ -91,10 +91,12 @@ class TaskBatch:
         self, parameters: list[Tensor], inputs: Tensor, labels: Tensor
     ) -> tuple[list[Tensor], Tensor]:
         """The gradient of each task's loss, each ``(n, *shape)``, and the losses ``(n,)``."""
-        gradients, losses = vmap(grad_and_value(self._loss))(
-            self._named(parameters), inputs, labels
-        )
-        return [gradients[name] for name in self._names], losses
+        # Tasks have no parameters in common, so the gradient of the sum is that of each of them.
+        leaves = [parameter.detach().requires_grad_() for parameter in parameters]
+        with torch.enable_grad():
+            losses = vmap(self._loss)(self._named(leaves), inputs, labels)
+            gradients = torch.autograd.grad(losses.sum(), leaves)
+        return list(gradients), losses.detach()
 
     @torch.no_grad()
     def validation_losses(self, parameters: list[Tensor]) -> Tensor:
