@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from benchmark_synthetic import BowlSource
 from invented_data import N_RUNS as INVENTED_RUNS
 from invented_data import TASKS, write_invented_data
 
 from metaopt.benchmarks.families import fold_of
 from metaopt.benchmarks.learners import digits, proposer, run, sinusoids, speed
+from metaopt.benchmarks.learners.beside_current import learner_curve
+from metaopt.benchmarks.learners.current import current_scores
 from metaopt.benchmarks.learners.embeddings import closeness
-from metaopt.benchmarks.learners.inputs import N_FOLDS, POOL_SOURCES, Inputs, has_pools, pools_of
+from metaopt.benchmarks.learners.inputs import (
+    BUDGETS,
+    JUDGING_FOLD,
+    N_FOLDS,
+    POOL_SOURCES,
+    Inputs,
+    has_pools,
+    pools_of,
+)
 from metaopt.benchmarks.learners.jobs import PARTS, JobOptions, job_names, run_job, run_jobs
 from metaopt.benchmarks.learners.report import report
 from metaopt.benchmarks.learners.run import run_learner_benchmark
+from metaopt.benchmarks.learners.searching import (
+    LOWEST_SCORE,
+    N_TRIALS,
+    cell_score,
+    cells,
+    rank_correlation,
+    search,
+)
 from metaopt.benchmarks.learners.training import Training
 from metaopt.cli.bench_learners import bench_learners
-from metaopt.episodes import Sinusoids
-from metaopt.learners import MAML, MLP
+from metaopt.episodes import Points, Sinusoids
+from metaopt.episodes.histories import HistoryTask
+from metaopt.learners import MAML, MLP, Gaussian, Learner, Predictor, Theta
 
 N_RUNS, N_PORTFOLIO = 24, 20
 
@@ -48,6 +69,9 @@ def inputs() -> Inputs:
             f"{source}/task": names,
             f"{source}/family": names,
             f"{source}/fold": np.arange(10) % N_FOLDS,
+            f"{source}/current/curve": np.full((10, N_TRIALS), 0.1),
+            f"{source}/current/rank_correlation": np.full((10, len(BUDGETS)), 0.5),
+            f"{source}/current/cell_score": np.full((10, len(BUDGETS)), -3.0),
         }
     return arrays
 
@@ -73,6 +97,8 @@ def test_every_part_runs_and_is_reported(
         "digits/1-shot/prototypes",
         "digits/1-shot/references",
         "histories/svc/bayesian linear",
+        "histories/svc/current surrogate",
+        "histories/svc/random search",
         "embeddings/svc",
         "speed/cpu",
     ]
@@ -85,6 +111,9 @@ def test_every_part_runs_and_is_reported(
         "reptile                after 32 steps",
         "1-shot  nearest neighbour",
         "svc/bayesian linear",
+        "svc/current surrogate            0: -3.000",
+        "  current surrogate    svc: 0.1000",
+        "- current: ",
         "0 of 10 tasks have relatives",
         "the time of a batched loop written by hand",
     ):
@@ -173,6 +202,81 @@ def test_random_search_over_a_pool_costs_what_order_statistics_say() -> None:
     np.testing.assert_allclose(curve, expected, rtol=0.12)
 
 
+def test_a_search_tries_no_run_twice_and_ends_at_the_best_of_a_small_pool() -> None:
+    regrets = np.array([0.4, 0.0, 0.7])
+    asked: list[list[int]] = []
+
+    def choose(seen: Sequence[int]) -> np.ndarray:
+        asked.append(list(seen))
+        return np.array([3.0, 1.0, 2.0])
+
+    curve = search(regrets, choose)
+    assert asked == [[], [0], [0, 2]]
+    assert curve.tolist() == [0.4, 0.4] + [0.0] * (N_TRIALS - 2)
+
+
+def test_the_cells_of_values_share_all_probability_whatever_the_scale() -> None:
+    values = np.random.default_rng(0).normal(size=20).round(1)
+    for scale in (lambda v: v, np.exp):
+        distinct = np.unique(scale(values))
+        low, high = cells(distinct)
+        assert high[:-1].tolist() == low[1:].tolist()
+        assert (low < distinct).all()
+        assert (distinct < high).all()
+        assert (low[0], high[-1]) == (-np.inf, np.inf)
+    low, high = cells(values)
+    assert len(set(zip(low, high, strict=True))) == len(np.unique(values))
+
+
+def test_a_cell_that_is_excluded_costs_no_more_than_the_lowest_score() -> None:
+    assert cell_score(np.array([0.5]), np.array([0.5])) == pytest.approx(LOWEST_SCORE)
+    assert cell_score(np.array([0.25, 0.0]), np.array([0.5, 1.0])) == pytest.approx(
+        math.log(0.25) / 2
+    )
+    assert rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([-3.0, 0.0, 5.0])) == 1.0
+    assert rank_correlation(np.ones(3), np.arange(3.0)) == 0.0
+
+
+class Oracle(Learner):
+    """Knows that the first feature is the target; unsure far from what was seen."""
+
+    def __init__(self, distribution: bool) -> None:
+        self.distribution = distribution
+
+    def initial(self, generator: torch.Generator) -> Theta:
+        return {}
+
+    def adapt(self, theta: Theta, support: Points) -> Predictor:
+        def predict(x: torch.Tensor) -> torch.Tensor | Gaussian:
+            mean = x[:, :1]
+            return Gaussian(mean, torch.full_like(mean, 0.01)) if self.distribution else mean
+
+        return predict
+
+
+@pytest.mark.parametrize("distribution", [True, False])
+def test_a_learner_that_knows_the_task_finds_its_best_run_at_once(distribution: bool) -> None:
+    y = torch.randn(60, generator=torch.Generator().manual_seed(0))
+    task = HistoryTask("t", "t", torch.stack([y, torch.ones(60)], dim=1), y)
+    regrets = ((y - y.min()) / (y.max() - y.min())).numpy()
+    assert learner_curve(Oracle(distribution), {}, task, regrets).tolist() == [0.0] * N_TRIALS
+
+
+def test_the_current_surrogate_is_learned_from_known_tasks_and_beats_chance_on_others() -> None:
+    histories = BowlSource(n_tasks=10, n_trials=60).histories()
+    scores = current_scores(
+        "bowl", histories[:8], histories[8:], budgets=(0, 5), n_splits=2, n_query=20
+    )
+    assert len(scores) == 2
+    for of_task in scores:
+        assert of_task.curve.shape == (N_TRIALS,)
+        assert (np.diff(of_task.curve) <= 0).all()
+        assert of_task.curve[0] < 0.2
+        assert (of_task.rank_correlation > 0.5).all()
+        # Better than to give all 60 runs the same probability.
+        assert of_task.cell_score[1] > -math.log(60)
+
+
 def test_pools_are_made_of_recorded_runs_and_a_portfolio_of_other_folds(tmp_path: Path) -> None:
     pools = pools_of(write_invented_data(tmp_path), "svc")
     assert set(pools["task"]) == {f"openml-task-{task}" for task in TASKS}
@@ -185,6 +289,10 @@ def test_pools_are_made_of_recorded_runs_and_a_portfolio_of_other_folds(tmp_path
     assert pools["portfolio"][:, :5].min(axis=1).mean() < np.median(pools["regret"])
     off = np.abs(pools["portfolio"][0][:, None] - pools["regret"][0]).min(axis=1)
     assert off.max() < 1e-6, "the portfolio is not answered by recorded runs"
+    judged = pools["fold"] == JUDGING_FOLD
+    assert np.isfinite(pools["current/curve"][judged]).all()
+    assert np.isnan(pools["current/curve"][~judged]).all()
+    assert judged.any()
 
 
 def test_the_command_line_writes_what_was_run_and_names_an_unknown_part(

@@ -6,15 +6,24 @@ So it can run on a machine that has neither scikit-learn nor the recorded runs.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from warmstart.history import History
 
 POOL_SOURCES: Final = ("random_forest", "adaboost", "svc")
 N_PORTFOLIO: Final = 20  # trials of the greedy portfolio
 N_FOLDS: Final = 5
+#: Judged once, at the end, for the learner that was chosen on the others.
+OUTER_FOLD: Final = 0
+#: Judges what the folds that are left have taught.
+JUDGING_FOLD: Final = 1
+BUDGETS: Final = (0, 1, 2, 5, 10, 25, 50)
+N_SPLITS: Final = 4  # of each task and budget
 
 Inputs = Mapping[str, np.ndarray]
 
@@ -66,9 +75,10 @@ def make_inputs(data: Path | None) -> Inputs:
 
 
 def pools_of(data: Path, source: str) -> dict[str, np.ndarray]:
-    """The tasks of one source, and what the greedy portfolio reaches on each.
+    """The tasks of one source, what the greedy portfolio reaches, and the current surrogate.
 
-    The portfolio is made of the tasks of other folds. Tasks are padded with NaN.
+    The portfolio is made of the tasks of other folds. Tasks are padded with NaN; so are the
+    scores of the current surrogate, which are there for the judging fold alone.
     """
     from metaopt.benchmarks.families import fold_of
     from metaopt.benchmarks.portfolio import greedy_portfolio
@@ -78,6 +88,7 @@ def pools_of(data: Path, source: str) -> dict[str, np.ndarray]:
 
     problems = {problem.task: problem for problem in table_problems(data, source, pool=True)}
     histories = [h for h in table_histories(data, source) if h.info.task in problems]
+    by_task = {history.info.task: history for history in histories}
     tasks = history_tasks(histories, scale=regret)
     longest = max(len(task.y) for task in tasks)
     x = np.full((len(tasks), longest, tasks[0].x.shape[1]), np.nan, dtype=np.float32)
@@ -93,6 +104,7 @@ def pools_of(data: Path, source: str) -> dict[str, np.ndarray]:
             problem = problems[tasks[i].name]
             portfolio[i] = problem.regret(problem.losses(chosen))
     return {
+        **_current([by_task[task.name] for task in tasks], folds),
         "x": x,
         "regret": y,
         "portfolio": portfolio,
@@ -100,3 +112,28 @@ def pools_of(data: Path, source: str) -> dict[str, np.ndarray]:
         "family": np.array([task.family for task in tasks]),
         "fold": folds,
     }
+
+
+def _current(histories: Sequence[History], folds: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of the current surrogate on the judging fold, by what the inner others teach."""
+    from metaopt.benchmarks.learners.current import current_scores
+    from metaopt.benchmarks.learners.searching import N_TRIALS
+
+    judged = np.flatnonzero(folds == JUDGING_FOLD).tolist()
+    inner = np.flatnonzero((folds != JUDGING_FOLD) & (folds != OUTER_FOLD)).tolist()
+    scores = current_scores(
+        histories[0].info.estimator,
+        [histories[i] for i in inner],
+        [histories[i] for i in judged],
+        budgets=BUDGETS,
+        n_splits=N_SPLITS,
+    )
+    arrays = {
+        "curve": np.full((len(histories), N_TRIALS), np.nan),
+        "rank_correlation": np.full((len(histories), len(BUDGETS)), np.nan),
+        "cell_score": np.full((len(histories), len(BUDGETS)), np.nan),
+    }
+    for i, of_task in zip(judged, scores, strict=True):
+        for name, array in arrays.items():
+            array[i] = getattr(of_task, name)
+    return {f"current/{name}": array for name, array in arrays.items()}

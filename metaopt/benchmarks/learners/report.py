@@ -85,11 +85,59 @@ def _histories(results: Sequence[Result]) -> str:
         errors = "  ".join(
             f"{budget}: {scores['squared_error']:.3f}"
             for budget, scores in result["after"].items()
+            if "squared_error" in scores
         )
-        last = list(result["after"].values())[-1]
-        score = f"   -log density at the last: {last['log_score']:.3f}"
-        lines.append(f"  {_name(result):32} {errors}{score if 'log_score' in last else ''}")
-    return "\n".join(lines)
+        if errors:
+            last = list(result["after"].values())[-1]
+            score = f"   -log density at the last: {last['log_score']:.3f}"
+            lines.append(f"  {_name(result):32} {errors}{score if 'log_score' in last else ''}")
+    for score, what in (
+        ("rank_correlation", "rank correlation with what is predicted"),
+        ("cell_score", "log probability of what is predicted, given to its cell"),
+    ):
+        lines.append(f"The same: {what}")
+        lines += [
+            f"  {_name(result):32} "
+            + "  ".join(f"{b}: {scores[score]:.3f}" for b, scores in result["after"].items())
+            for result in results
+            if all(score in scores for scores in result["after"].values()) and result["after"]
+        ]
+    return "\n".join([*lines, *_searches(results)])
+
+
+def _searches(results: Sequence[Result]) -> list[str]:
+    """What each learner's searches reach, beside those of the current surrogate."""
+    from metaopt.benchmarks.statistics import averaged_by, bootstrap_interval, paired_p_value
+
+    lines = ["Searches of 50 recorded runs by these predictions: regret, mean of trials 1 to 50"]
+    by_learner: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for result in results:
+        source, _, learner = _name(result).partition("/")
+        of_learner = by_learner.setdefault(learner, {})
+        of_learner |= {f"{source}/{task}": s for task, s in result.get("search", {}).items()}
+    rival = by_learner.get("current surrogate", {})
+    for learner, searches in by_learner.items():
+        areas = {task: float(np.mean(s["curve"])) for task, s in searches.items()}
+        sources = sorted({task.partition("/")[0] for task in areas})
+        means = "  ".join(
+            f"{source}: "
+            f"{np.mean([a for task, a in areas.items() if task.startswith(source + '/')]):.4f}"
+            for source in sources
+        )
+        shared = sorted(set(areas) & set(rival))
+        beside = ""
+        if shared and searches is not rival:
+            gain = np.array([areas[t] - float(np.mean(rival[t]["curve"])) for t in shared])
+            families = [searches[t]["family"] for t in shared]
+            low, high = bootstrap_interval(families, gain)
+            p = paired_p_value(averaged_by(families, gain))
+            beside = (
+                f"   - current: {gain.mean():+.4f} [{float(low):+.4f}, {float(high):+.4f}], "
+                f"p={p:.2g} over {len(set(families))} families"
+            )
+        if areas:
+            lines.append(f"  {learner:20} {means}{beside}")
+    return lines
 
 
 def _embeddings(results: Sequence[Result]) -> str:
