@@ -118,7 +118,7 @@ def run_live(
     chosen, missing = _chosen(options, methods)
     histories = [h for path in options.stores for h in read_histories(path)]
     histories = named_canonically(histories)
-    estimators = _estimators(options, {h.info.estimator for h in histories})
+    estimators = _estimators(options, chosen, {h.info.estimator for h in histories})
     pairs = [
         (data, estimator)
         for data in chosen_data(data_sets, options.n_data)
@@ -192,10 +192,10 @@ def _chosen(
     }
 
 
-def _estimators(options: LiveOptions, known: set[str]) -> list[str]:
+def _estimators(options: LiveOptions, methods: Sequence[LiveMethod], known: set[str]) -> list[str]:
     asked = [resolve_estimator(name).name for name in options.estimators]
     unknown = sorted(set(asked) - known)
-    if unknown:
+    if unknown and any(method.is_trained for method in methods):
         raise HistoryError(
             f"Estimators {unknown} given; expected some that the stores have histories of: "
             f"{sorted(known)}."
