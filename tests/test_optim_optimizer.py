@@ -16,6 +16,7 @@ from metaopt.optim import rule
 from metaopt.optim.controller import init_theta, step
 from metaopt.optim.features import read_clock, shape_features
 from metaopt.optim.optimizer import LSTMOptimizer
+from metaopt.optim.options import refresh_interval
 from metaopt.optim.packing import Small
 from metaopt.optim.weights import load_weights, save_weights
 from warmstart.artifact import write_artifact
@@ -77,7 +78,7 @@ def by_the_rule(weights: str, n_steps: int = 6, **options: Any) -> list[Tensor]:
     "options", [{}, {"total_steps": 8, "lr": 2.0, "weight_decay": 0.3}], ids=str
 )
 def test_every_path_does_what_the_rule_does(weights: str, path: dict, options: dict) -> None:
-    optimizer = LSTMOptimizer(some_params(), weights=weights, **path, **options)
+    optimizer = LSTMOptimizer(some_params(), weights=weights, refresh_every=1, **path, **options)
     torch.testing.assert_close(train(optimizer), by_the_rule(weights, **options))
 
 
@@ -303,6 +304,26 @@ def test_a_total_out_of_range_is_refused(wrong: float) -> None:
 def test_a_refresh_interval_out_of_range_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match="refresh_every"):
         LSTMOptimizer(some_params(), refresh_every=wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"total_steps": 40}, 1),
+        ({"total_steps": 60}, 2),
+        ({"total_steps": 1000}, 4),
+        ({}, 4),
+        ({"capturable": True}, 1),
+        ({"total_steps": 1000, "refresh_every": 1}, 1),
+    ],
+    ids=str,
+)
+def test_on_a_cpu_the_lstm_runs_less_often_the_longer_the_training(
+    options: dict[str, Any], expected: int
+) -> None:
+    group = LSTMOptimizer(some_params(), **options).param_groups[0]
+    assert refresh_interval(group, torch.device("cpu")) == expected
+    assert refresh_interval({**group, "refresh_every": None}, torch.device("cuda")) == 1
 
 
 def test_captured_steps_refresh_always() -> None:

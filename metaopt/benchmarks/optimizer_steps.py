@@ -34,7 +34,7 @@ MODELS: Final[dict[str, dict[str, tuple[int, ...]]]] = {
     },
 }
 REFERENCE: Final = {"cpu": "AdamW foreach", "cuda": "AdamW fused"}
-_STEPS_A_TURN: Final = 10  # a multiple of the refresh interval below
+_STEPS_A_TURN: Final = 20  # a multiple of all refresh intervals
 _REFRESH: Final = 10
 
 
@@ -77,13 +77,14 @@ def arms(device: str, *, compiled: bool) -> dict[str, Callable[[list[torch.Tenso
         "AdamW foreach": lambda p: adamw(p, foreach=True),
         "AdamW fused": lambda p: adamw(p, fused=True),
         "LSTM": lambda p: lstm(p, **options),
+        "LSTM each step": lambda p: lstm(p, refresh_every=1, **options),
         f"LSTM refresh {_REFRESH}": lambda p: lstm(p, refresh_every=_REFRESH, **options),
-        "LSTM foreach": lambda p: lstm(p, foreach=True, **options),
+        "LSTM foreach": lambda p: lstm(p, foreach=True, refresh_every=1, **options),
     }
     if device == "cpu":
         made["AdamW loop"] = lambda p: adamw(p, foreach=False)
     if compiled:
-        made["LSTM compiled"] = lambda p: lstm(p, compile=True, **options)
+        made["LSTM compiled"] = lambda p: lstm(p, compile=True, refresh_every=1, **options)
         made[f"LSTM compiled, refresh {_REFRESH}"] = lambda p: lstm(
             p, compile=True, refresh_every=_REFRESH, **options
         )

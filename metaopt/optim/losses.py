@@ -10,6 +10,30 @@ from torch import Tensor
 Loss = float | Tensor
 
 
+def check_loss(loss: Loss | None, device: torch.device) -> None:
+    """Check what was given as the loss.
+
+    Args:
+        loss: A number or a tensor; None: unknown.
+        device: Where it is needed.
+
+    Raises:
+        ValueError: If it has more than one element, or is on a device without values.
+    """
+    if not isinstance(loss, Tensor):
+        return
+    if loss.numel() != 1:
+        raise ValueError(
+            f"A loss of shape {tuple(loss.shape)} given; expected one element: give its mean "
+            "or sum, whichever was differentiated."
+        )
+    if loss.is_meta and device.type != "meta":
+        raise ValueError(
+            "A loss on the device meta given, which has no value; expected a number or a "
+            f"tensor on {device} or any other device: leave it out if it is not known."
+        )
+
+
 def seen_loss(loss: Loss | None, device: torch.device, distributed: bool | None) -> Tensor:
     """The loss as the controller sees it.
 
@@ -21,21 +45,8 @@ def seen_loss(loss: Loss | None, device: torch.device, distributed: bool | None)
 
     Returns:
         0-dimensional float32; NaN where unknown.
-
-    Raises:
-        ValueError: If the loss has more than one element, or none on a device without values.
     """
     if isinstance(loss, Tensor):
-        if loss.numel() != 1:
-            raise ValueError(
-                f"A loss of shape {tuple(loss.shape)} given; expected one element: give its mean "
-                "or sum, whichever was differentiated."
-            )
-        if loss.is_meta and device.type != "meta":
-            raise ValueError(
-                "A loss on the device meta given, which has no value; expected a number or a "
-                f"tensor on {device} or any other device: leave it out if it is not known."
-            )
         # On the way to a CPU, what does not wait may be read before it is there.
         seen = loss.detach().to(device, torch.float32, non_blocking=device.type != "cpu")
         seen = seen.reshape(())

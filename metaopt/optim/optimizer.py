@@ -16,9 +16,9 @@ from torch.optim.optimizer import ParamsT, StateDict
 from metaopt.optim import rule
 from metaopt.optim.backends import one_by_one
 from metaopt.optim.controller import Theta, hidden_size_of
-from metaopt.optim.losses import Loss, seen_loss
+from metaopt.optim.losses import Loss, check_loss, seen_loss
 from metaopt.optim.numpy_plan import NumpyPlan
-from metaopt.optim.options import check_options, group_options
+from metaopt.optim.options import check_options, group_options, refresh_interval
 from metaopt.optim.packing import (
     MOMENTS,
     SMALL,
@@ -61,7 +61,9 @@ class LSTMOptimizer(torch.optim.Optimizer):
         total_steps: How many steps the training has: learning rates end near zero there. None:
             unknown; they decay slowly. Taking more steps is allowed: a warning, and the learning
             rates stay where they ended.
-        refresh_every: The LSTM runs every so many steps; more is cheaper.
+        refresh_every: The LSTM runs every so many steps; more is cheaper. None: every step; on a
+            CPU every few steps of a training that is not short, which costs small models less
+            time and is about as good.
         weights: A file of ``metaopt train optimizer``; None: those that come with the package.
         maximize: Whether the objective is to be maximised; the loss given is then that objective.
         foreach: Whether to use operations on lists of tensors. None: whatever is fastest.
@@ -93,7 +95,7 @@ class LSTMOptimizer(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         *,
         total_steps: float | None = None,
-        refresh_every: int = 1,
+        refresh_every: int | None = None,
         weights: str | os.PathLike[str] | None = None,
         maximize: bool = False,
         foreach: bool | None = None,
@@ -155,7 +157,7 @@ class LSTMOptimizer(torch.optim.Optimizer):
         Raises:
             RuntimeError: If a gradient is sparse.
             TypeError: If the closure is none.
-            ValueError: If the loss has more than one element.
+            ValueError: If the loss has more than one element, or no value.
         """
         returned = None
         if closure is not None:
@@ -170,12 +172,13 @@ class LSTMOptimizer(torch.optim.Optimizer):
         ready = self._with_gradients()
         if not ready:
             return returned
-        every = self.param_groups[0]["refresh_every"]
+        every = refresh_interval(self.param_groups[0], next(iter(ready)))
         refresh = self._n_steps % every == 0
         observe = (self._n_steps + 1) % every == 0
         if refresh and self.param_groups[0]["maximize"] and loss is not None:
             loss = -loss
         for device, (params, grads, group_sizes) in ready.items():
+            check_loss(loss, device)
             pack = self._pack(device, params, group_sizes)
             seen = seen_loss(loss, device, self._distributed) if refresh else pack.unknown
             grads = self._to_minimise(pack.laid_out(grads), group_sizes)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from metaopt.optim import rule
 from metaopt.optim.packing import Pack
+
+_USUAL_INTERVAL: Final = 4  # steps between two runs of the LSTM, where each is dear
 
 
 def check_options(group: Mapping[str, Any]) -> None:
@@ -40,9 +42,11 @@ def check_options(group: Mapping[str, Any]) -> None:
     if total is not None and not 0 < total < math.inf:
         raise ValueError(f"total_steps={total!r} given; expected a number above 0, or None.")
     every = group["refresh_every"]
-    if not isinstance(every, int) or every < 1:
-        raise ValueError(f"refresh_every={every!r} given; expected a whole number of at least 1.")
-    if group["capturable"] and every != 1:
+    if every is not None and (not isinstance(every, int) or every < 1):
+        raise ValueError(
+            f"refresh_every={every!r} given; expected a whole number of at least 1, or None."
+        )
+    if group["capturable"] and every not in (None, 1):
         raise ValueError(
             f"refresh_every={every} given with capturable=True; expected 1: a captured step is "
             "the same at each replay."
@@ -54,6 +58,22 @@ def check_options(group: Mapping[str, Any]) -> None:
         )
     if group["foreach"] and group["fused"]:
         raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+
+
+def refresh_interval(group: Mapping[str, Any], device: torch.device) -> int:
+    """After how many steps the LSTM runs again.
+
+    Args:
+        group: A parameter group.
+        device: Of the parameters.
+    """
+    every: int | None = group["refresh_every"]
+    if every is not None:
+        return every
+    if group["capturable"] or device.type != "cpu":
+        return 1
+    total = group["total_steps"]
+    return _USUAL_INTERVAL if total is None else int(max(1, min(_USUAL_INTERVAL, total // 25)))
 
 
 def group_options(groups: Sequence[Mapping[str, Any]], pack: Pack) -> tuple[rule.Options, Tensor]:

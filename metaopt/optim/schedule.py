@@ -15,7 +15,7 @@ from torch import Tensor
 from metaopt.optim import memory as columns
 from metaopt.optim import rule
 from metaopt.optim.features import Shapes, read_clock, shape_features
-from metaopt.optim.losses import Loss, seen_loss
+from metaopt.optim.losses import Loss, check_loss, seen_loss
 from metaopt.optim.packing import plain
 from metaopt.optim.weights import load_weights, shipped_path
 from warmstart.errors import WarmStartWarning
@@ -104,9 +104,10 @@ class LearnedSchedule:
             loss: The loss of the step; None, NaN or infinite: unknown.
 
         Raises:
-            ValueError: If the loss has more than one element.
+            ValueError: If the loss has more than one element, or no value.
         """
         tensors = self._tensors()
+        check_loss(loss, tensors[0].device)
         seen = seen_loss(loss, tensors[0].device, self._distributed)
         with np.errstate(all="ignore"):
             self._observe(tensors)
