@@ -15,6 +15,7 @@ from warmstart.lightgbm import describe_dataset, suggest_params, tune
 from warmstart.lightgbm_params import _TUNED, CLASSIFIER, PATIENCE, REGRESSOR, ROUNDS, tuned
 from warmstart.matching import Matcher
 from warmstart.provenance import META_LEARNER, read_provenance
+from warmstart.sampler import WarmStartSampler
 from warmstart.search_spaces import search_space
 
 lightgbm = pytest.importorskip("lightgbm", reason="LightGBM is an optional dependency")
@@ -96,7 +97,25 @@ class TestSuggestedParams:
         trial = optuna.create_study().ask()
         params = suggest_params(trial, {"objective": "binary", "eta": 0.05})
         assert params == {"objective": "binary", "eta": 0.05, **trial.params}
-        assert len(trial.params) == len(_TUNED) - 1
+        assert trial.params["eta"] == 0.05
+        assert len(trial.params) == len(_TUNED)
+
+    def test_what_is_fixed_is_what_the_others_are_chosen_for(self):
+        def proposed(eta):
+            sampler = WarmStartSampler(estimator=CLASSIFIER, seed=0)
+            trial = optuna.create_study(sampler=sampler).ask()
+            return suggest_params(trial, {"objective": "binary", **eta})
+
+        default, slow = proposed({"eta": 0.1}), proposed({"eta": 0.005})
+        assert default["num_leaves"] != slow["num_leaves"]
+
+    @pytest.mark.parametrize(
+        "given", [{"lambda_l1": 0}, {"extra_trees": True}, {"num_leaf": 7.0}, {"max_depth": -1}]
+    )
+    def test_what_is_fixed_stays_of_its_own_type(self, given):
+        params = suggest_params(optuna.create_study().ask(), given)
+        (name,) = given
+        assert repr(params[name]) == repr(given[name])
 
     def test_a_distribution_is_asked_for_under_the_users_own_name(self):
         trial = optuna.create_study().ask()

@@ -177,7 +177,7 @@ def tune(
     )
     best = study.best_trial
     return TunedLightGBM(
-        best_params={**fixed(trainer.params), **best.params},
+        best_params={**best.params, **fixed(trainer.params)},
         best_iteration=best.user_attrs[_ATTRIBUTE]["rounds"],
         best_score=study.best_value,
         metric=scores.metric,

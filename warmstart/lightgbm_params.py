@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution
 from warmstart.distributions import parameter_of, suggest_value
 from warmstart.errors import SearchSpaceError
 from warmstart.search_spaces import search_space
-from warmstart.space import Parameter
+from warmstart.space import Categorical, Float, Integer, Parameter
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -75,11 +75,11 @@ def suggest_params(
 ) -> dict[str, Any]:
     """A parameter dict for ``lightgbm.train`` or ``lightgbm.cv``, from a trial.
 
-    What ``params`` has under any of LightGBM's names stays as it is; where it has one of Optuna's
-    distributions, that is asked for, under the same name. Of the others these are tuned on the
-    ranges that people use: the learning rate, leaves, depth, rows of a leaf, bagging, the share of
-    columns, both penalties, the least gain of a split, and extremely random trees. The number of
-    rounds is not: leave it to early stopping.
+    What ``params`` has under any of LightGBM's names stays as it is, and the study shows it; where
+    it has one of Optuna's distributions, that is asked for, under the same name. Of the others
+    these are tuned on the ranges that people use: the learning rate, leaves, depth, rows of a
+    leaf, bagging, the share of columns, both penalties, the least gain of a split, and extremely
+    random trees. The number of rounds is not: leave it to early stopping.
 
     Args:
         trial: A running trial, whatever the sampler.
@@ -98,6 +98,9 @@ def suggest_params(
     """
     params = params or {}
     found = fixed(params)
+    # First, so that the sampler knows it when it chooses the others.
+    for name, parameter in _only_values(found).items():
+        suggest_value(trial, name, parameter)
     for name, parameter in tuned(params, task=task).items():
         found[name] = suggest_value(trial, name, parameter)
     return found
@@ -122,6 +125,25 @@ def tuned(
         if not known:
             free[names[0]] = space.parameters[canonical]
     return free
+
+
+def _only_values(params: Mapping[str, Any]) -> dict[str, Parameter]:
+    """What is fixed of all that could be tuned, each as a range of one value."""
+    space = search_space(REGRESSOR)
+    ranges: dict[str, Parameter] = {}
+    for canonical, names in _TUNED.items():
+        for name in names:
+            value = params.get(name)
+            if not isinstance(value, int | float):
+                continue
+            known = space.parameters[canonical]
+            if isinstance(known, Categorical):
+                ranges[name] = Categorical((bool(value),))
+            elif isinstance(known, Integer):
+                ranges[name] = Integer(int(value), int(value))
+            else:
+                ranges[name] = Float(float(value), float(value))
+    return ranges
 
 
 def fixed(params: Mapping[str, Any]) -> dict[str, Any]:
