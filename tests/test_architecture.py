@@ -90,12 +90,14 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
             "prior_file",
             "proposals",
             "regret",
+            "standings",
         },
     ),
     ("knowledge", {"knowledge"}),
     (
         "sampler",
         {
+            "branches",
             "constraints",
             "distributions",
             "explanation",
@@ -121,6 +123,7 @@ METAOPT_PARTS = {
     "embedding",
     "episodes",
     "evaluation",
+    "exported",
     "learners",
     "optim",
     "schedule",

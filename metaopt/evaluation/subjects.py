@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from metaopt.benchmarks.families import fold_of
-from metaopt.training.selection import by_metric, named_canonically, one_for_each_task
+from metaopt.training.selection import (
+    by_metric,
+    named_canonically,
+    one_for_each_task,
+    usual_metric,
+)
 from warmstart.aligned import by_estimator
 from warmstart.history import History
-from warmstart.metrics import HIGHER_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ def subjects_of(
             continue
         chosen, _ = one_for_each_task(by_metric(group))
         if chosen:
-            subjects.append(Subject(name, tuple(chosen), _usual_metric(chosen)))
+            subjects.append(
+                Subject(name, tuple(chosen), usual_metric(h.info.metric for h in chosen))
+            )
     return subjects
 
 
@@ -74,11 +79,3 @@ def split(
     for history in histories:
         sides[fold_of(history.info.family, n_folds=n_folds) == fold].append(history)
     return sides
-
-
-def _usual_metric(histories: Sequence[History]) -> str:
-    counts = Counter(history.info.metric for history in histories)
-    usual = list(HIGHER_IS_BETTER)
-    return max(
-        sorted(counts), key=lambda m: (counts[m], -usual.index(m) if m in usual else -len(usual))
-    )

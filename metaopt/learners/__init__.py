@@ -7,6 +7,7 @@ dict of tensors that ``meta_fit`` returns. ``learner.adapt(theta, support)`` giv
 from metaopt.learners.attention import NeighbourTasks
 from metaopt.learners.bayesian_linear import BayesianLinear
 from metaopt.learners.deep_kernel_gp import DeepKernelGP
+from metaopt.learners.export import export_learner
 from metaopt.learners.learner import Learner, Predictor, Theta, query_losses
 from metaopt.learners.losses import Gaussian, cross_entropy, gaussian_nll, squared_error
 from metaopt.learners.lstm import LSTMLearner
@@ -43,6 +44,7 @@ __all__ = [
     "TNet",
     "Theta",
     "cross_entropy",
+    "export_learner",
     "gaussian_nll",
     "meta_fit",
     "query_losses",

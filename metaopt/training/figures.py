@@ -6,13 +6,13 @@ Cheaper than ``metaopt evaluate``, and a little kinder: lengthscales were learne
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
+from metaopt.training.selection import usual_metric
 from warmstart.alignment import align
 from warmstart.artifact import Artifact
 from warmstart.estimator import UNKNOWN
@@ -61,8 +61,7 @@ def held_out_figures(prior: Prior, histories: Sequence[AlignedHistory]) -> dict[
         prior: Of one estimator.
         histories: On its space, of tasks that it was learned from.
     """
-    counts = Counter(history.task.metric for history in histories)
-    usual = max(sorted(counts), key=lambda metric: counts[metric], default="")
+    usual = usual_metric(history.task.metric for history in histories)
     judged = [h for h in histories if h.task.metric == usual and h.is_informative]
     families = {history.task.family for history in judged}
     if len(families) < _FEWEST_FAMILIES:

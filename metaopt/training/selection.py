@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -128,6 +129,17 @@ def _judged_by(metric: str, history: History, losses: np.ndarray) -> History:
         history,
         info=replace(history.info, metric=metric),
         losses=losses if is_bounded else capped(losses),
+    )
+
+
+def usual_metric(metrics: Iterable[str]) -> str:
+    """The metric that occurs most often; of equally frequent ones the better known; or none."""
+    counts = Counter(metrics)
+    known = list(HIGHER_IS_BETTER)
+    return max(
+        sorted(counts),
+        key=lambda m: (counts[m], -known.index(m) if m in known else -len(known)),
+        default="",
     )
 
 
