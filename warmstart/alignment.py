@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from warmstart.estimator import UNKNOWN, TaskSize, Unknown
@@ -33,6 +33,28 @@ class Alignment:
     unmatched: Mapping[str, str]
     missing: Mapping[str, Value | Unknown]
     ambiguous: Mapping[str, tuple[str, ...]]
+
+
+def merged(alignments: Sequence[Alignment], *, said: Mapping[str, str]) -> Alignment:
+    """Several as one: what stands for something in any of them is matched.
+
+    Args:
+        alignments: Of the branches of one study.
+        said: Of some parameters, why they stand for nothing.
+    """
+    matched = {name: match for a in alignments for name, match in a.matched.items()}
+    return Alignment(
+        matched=matched,
+        unmatched={
+            name: reason
+            for a in alignments
+            for name, reason in a.unmatched.items()
+            if name not in matched
+        }
+        | dict(said),
+        missing={name: value for a in alignments for name, value in a.missing.items()},
+        ambiguous={name: names for a in alignments for name, names in a.ambiguous.items()},
+    )
 
 
 def align(

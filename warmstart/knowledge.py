@@ -26,7 +26,7 @@ from warmstart.lookalike import LookAlike, look_alike
 from warmstart.matching import Matcher
 from warmstart.metrics import HIGHER_IS_BETTER, UNSAID, metric_name
 from warmstart.prior import Prior, SourceTask
-from warmstart.prior_file import estimators_in, unpack_prior
+from warmstart.prior_file import estimators_in, unpack_prior, unpack_standings
 from warmstart.space import Parameter
 from warmstart.store import HistoryStore
 from warmstart.threads import one_thread
@@ -113,6 +113,7 @@ class Knowledge:
         self._artifact = artifact
         self.digest = self._artifact.digest
         self._in_artifact = estimators_in(self._artifact)
+        self._standings = unpack_standings(self._artifact)
         self._own = by_estimator(_read(histories))
         self._given_histories = histories is not None
         self._exclude = frozenset([exclude] if isinstance(exclude, str) else exclude)
@@ -140,6 +141,11 @@ class Knowledge:
                 return name  # with histories of other estimators it is this one's first study
             raise
 
+    @property
+    def kind(self) -> str | None:
+        """Of the task: ``"classification"``, ``"regression"`` or not known."""
+        return None if self._task is None else self._task.kind
+
     def infer(self, parameters: Mapping[str, Parameter]) -> str | None:
         """The estimator that parameters belong to, the user's own first; ``None`` if unclear."""
         best, share = None, 0.0
@@ -156,8 +162,7 @@ class Knowledge:
                 best, share = name, reached
         if best is not None:
             return best
-        kind = None if self._task is None else self._task.kind
-        family = {"classification": "classifier", "regression": "regressor"}.get(kind or "")
+        family = {"classification": "classifier", "regression": "regressor"}.get(self.kind or "")
         inferred = infer_estimator(parameters, family=family)
         return None if inferred is None else inferred[0].name
 
@@ -166,6 +171,30 @@ class Knowledge:
         if name not in self._sources:
             self._sources[name] = self._make_source(name)
         return self._sources[name]
+
+    def standings(self, estimators: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray] | None:
+        """How estimators stood against each other on the tasks that may be drawn on.
+
+        Args:
+            estimators: Canonical names; ``None`` where it is not known.
+
+        Returns:
+            Their standings ``(T, B)``, by the asked metric if there are enough of that, and the
+            tasks' weights ``(T,)``; ``None`` if too little is known.
+        """
+        left_out = {
+            (task.source, task.id)
+            for name in estimators
+            if name is not None and (source := self.source(name)) is not None
+            for task in source.excluded
+        }
+        asked = metric_name(self._metric or "")
+        for metric in sorted(HIGHER_IS_BETTER, key=lambda metric: metric != asked):
+            known = self._standings.get(metric)
+            shared = None if known is None else known.of(estimators, without=left_out)
+            if shared is not None:
+                return shared.values, shared.task_weights(self._task)
+        return None
 
     def _make_source(self, name: str) -> Source | None:
         prior = unpack_prior(self._artifact, name) if name in self._in_artifact else None

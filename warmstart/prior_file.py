@@ -13,8 +13,10 @@ from warmstart.descriptor import TaskDescriptor
 from warmstart.errors import ArtifactError, WarmStartError
 from warmstart.prior import Prior, SourceTask
 from warmstart.space import SearchSpace
+from warmstart.standings import Standings
 
 KIND = "priors"
+_STANDINGS = "standings"
 
 # Values are good to about 0.001, far below the noise of any history.
 _PRECISION = {
@@ -27,14 +29,18 @@ _PRECISION = {
 
 
 def pack_priors(
-    priors: Mapping[str, Prior], card: Mapping[str, Any]
+    priors: Mapping[str, Prior],
+    card: Mapping[str, Any],
+    standings: Mapping[str, Standings] | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Tensors and description of an artifact that holds these priors.
 
     Args:
         priors: By the estimator's canonical name.
         card: What users should know: how it was made, licences, figures, limits.
+        standings: Of the estimators against each other, by metric.
     """
+    standings = standings or {}
     tensors = {
         f"{name}/{field}": getattr(prior, field).astype(dtype)
         for name, prior in priors.items()
@@ -52,7 +58,24 @@ def pack_priors(
         }
         for name, prior in priors.items()
     }
-    return tensors, {"kind": KIND, "card": dict(card), "estimators": estimators}
+    for metric, known in standings.items():
+        tensors[f"{_STANDINGS}/{metric}/values"] = known.values.astype(np.float16)
+        tensors[f"{_STANDINGS}/{metric}/descriptors"] = known.descriptors.astype(np.float32)
+    described = {
+        metric: {
+            "estimators": list(known.estimators),
+            "tasks": [list(task) for task in known.tasks],
+            "families": list(known.families),
+            "bandwidth": known.bandwidth,
+        }
+        for metric, known in standings.items()
+    }
+    return tensors, {
+        "kind": KIND,
+        "card": dict(card),
+        "estimators": estimators,
+        "standings": described,
+    }
 
 
 def estimators_in(artifact: Artifact) -> list[str]:
@@ -108,6 +131,40 @@ def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
             "make the artifact anew with 'metaopt train'."
         ) from error
     return prior
+
+
+def unpack_standings(artifact: Artifact) -> dict[str, Standings]:
+    """The standings of an artifact's estimators against each other, by metric.
+
+    Empty for artifacts that were made before there were any.
+
+    Raises:
+        ArtifactError: If they are not complete.
+    """
+    try:
+        found = {}
+        for metric, data in artifact.description.get("standings", {}).items():
+            values, descriptors = (
+                np.asarray(artifact.tensors[f"{_STANDINGS}/{metric}/{field}"], dtype=float)
+                for field in ("values", "descriptors")
+            )
+            found[metric] = known = Standings(
+                estimators=tuple(data["estimators"]),
+                tasks=tuple((str(source), str(task)) for source, task in data["tasks"]),
+                families=tuple(data["families"]),
+                values=values,
+                descriptors=descriptors,
+                bandwidth=float(data["bandwidth"]),
+            )
+            n_tasks = len(known.tasks)
+            if values.shape != (n_tasks, len(known.estimators)) or len(descriptors) != n_tasks:
+                raise ValueError(f"standings of the shape {values.shape} by {metric}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"The artifact's standings of estimators are not complete ({error}); "
+            "make the artifact anew with 'metaopt train'."
+        ) from error
+    return found
 
 
 def _tasks_to_json(tasks: Sequence[SourceTask]) -> list[dict[str, Any]]:

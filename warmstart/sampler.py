@@ -18,8 +18,9 @@ from optuna.samplers import BaseSampler, PartialFixedSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from warmstart.alignment import Alignment
+from warmstart.alignment import Alignment, merged
 from warmstart.artifact import Artifact
+from warmstart.branches import Branches, choose_branch, find_branches
 from warmstart.descriptor import TaskDescriptor
 from warmstart.distributions import parameter_of
 from warmstart.errors import SearchSpaceError, WarmStartWarning
@@ -46,6 +47,8 @@ _MOST_RETREATS: Final = 8
 _DIGEST_DIGITS: Final = 12
 # Optuna's samplers take no larger ones.
 _LARGEST_SEED: Final = 2**32 - 1
+# Apart from what configurations are drawn with.
+_BRANCH_STREAM: Final = 2**20
 
 
 class WarmStartSampler(BaseSampler):
@@ -64,7 +67,9 @@ class WarmStartSampler(BaseSampler):
 
     Args:
         estimator: What is tuned: a dotted name such as ``"sklearn.svm.SVC"``, a class or an
-            instance. ``None`` infers it from the names of the parameters, and logs it.
+            instance. ``None`` infers it from the names of the parameters, and logs it. For a
+            study that chooses between estimators by a categorical parameter, a dict of what each
+            of its choices stands for; without it, choices such as ``"SVC"`` or ``"lgbm"`` tell.
         task: What is known of the data, from ``warmstart.describe(X, y)``.
         metric: What the objective measures, such as ``"accuracy"``; ``None`` for anything.
         then: Sampler for all that nothing is known of; ``TPESampler(seed=seed)`` by default.
@@ -110,7 +115,15 @@ class WarmStartSampler(BaseSampler):
         self._knowledge = Knowledge(
             artifact=artifact, histories=histories, task=task, metric=metric, exclude=exclude
         )
-        self._estimator = None if estimator is None else self._knowledge.resolve(estimator)
+        self._estimator: str | None = None
+        self._choices: dict[object, str | None] | None = None
+        if isinstance(estimator, Mapping):
+            self._choices = {
+                choice: None if meant is None else self._knowledge.resolve(meant)
+                for choice, meant in estimator.items()
+            }
+        elif estimator is not None:
+            self._estimator = self._knowledge.resolve(estimator)
         self._then = TPESampler(seed=seed) if then is None else then
         self._start_empty()
         if self._estimator is not None and self._knowledge.source(self._estimator) is None:
@@ -140,7 +153,7 @@ class WarmStartSampler(BaseSampler):
 
     def __repr__(self) -> str:
         return (
-            f"WarmStartSampler(estimator={self._estimator!r}, "
+            f"WarmStartSampler(estimator={self._choices or self._estimator!r}, "
             f"then={type(self._then).__name__}, seed={self._seed})"
         )
 
@@ -163,12 +176,24 @@ class WarmStartSampler(BaseSampler):
         return [] if source is None else [(task, alike.reason) for task, alike in source.similar]
 
     def alignment(self, study: Study) -> Alignment | None:
-        """How a study's parameters stand for hyperparameters; ``None`` if nothing is known."""
+        """How a study's parameters stand for hyperparameters; ``None`` if nothing is known.
+
+        Of a study that chooses between estimators, those of all branches together.
+        """
         with self._lock:
             kept = self._study(study)
             kept.trials.read(study)
-            planner = self._planner(kept, kept.trials.distributions)
-            return None if planner is None else planner.alignment(kept.trials.distributions)
+            branches = self._branches(kept, {})
+            found = []
+            for own in kept.parts(branches):
+                own.trials.read(study)
+                planner = self._planner(own, own.trials.distributions)
+                if planner is not None:
+                    found.append(planner.alignment(own.trials.distributions))
+            if not found:
+                return None
+            said = {} if branches is None else {branches.parameter: "chooses between estimators"}
+            return merged(found, said=said)
 
     def _source_of(self, estimator: object) -> Source | None:
         name = self._estimator if estimator is None else self._knowledge.resolve(estimator)
@@ -194,7 +219,9 @@ class WarmStartSampler(BaseSampler):
         """Let ``then`` finish, and forget the trial's plan."""
         self._then.after_trial(study, trial, state, values)
         with self._lock:
-            self._study(study).plans.pop(trial.number, None)
+            kept = self._study(study)
+            for own in kept.parts(kept.branches):
+                own.plans.pop(trial.number, None)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -205,10 +232,15 @@ class WarmStartSampler(BaseSampler):
         with self._lock:
             kept = self._study(study)
             kept.read(study, trial)
-            planner = self._planner(kept, kept.trials.distributions)
-            matched = (
-                planner.alignment(kept.trials.distributions).matched if planner is not None else {}
-            )
+            matched = set()
+            branches = self._branches(kept, {})
+            for own in kept.parts(branches):
+                own.read(study, trial)
+                planner = self._planner(own, own.trials.distributions)
+                if planner is not None:
+                    matched |= set(planner.alignment(own.trials.distributions).matched)
+            if branches is not None and matched:
+                matched.add(branches.parameter)
             if matched and all(name in matched for name in kept.trials.distributions):
                 return {}  # as what is left to ``then`` would be
         space = self._then.infer_relative_search_space(study, trial)
@@ -254,6 +286,13 @@ class WarmStartSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Values for those of the asked parameters that something is known of."""
         kept = self._study(study)
+        branches = self._branches(kept, {**trial.distributions, **asked})
+        if branches is not None:
+            if branches.parameter in asked:
+                return self._chosen(study, trial, kept, branches)
+            if branches.parameter not in trial.params:
+                return {}  # what all branches share
+            kept = kept.part(branches, trial.params[branches.parameter])
         plan = kept.plans.get(trial.number)
         if plan is None or not _serves(plan, trial, asked):
             try:
@@ -267,6 +306,49 @@ class WarmStartSampler(BaseSampler):
                 return {}
             kept.plans[trial.number] = plan
         return {name: plan.values[name] for name in asked if name in plan.values}
+
+    def _branches(self, kept: _Study, known: Mapping[str, BaseDistribution]) -> Branches | None:
+        """The parameter by which a study chooses between estimators."""
+        if self._estimator is not None:
+            return None
+        distributions = {**kept.trials.distributions, **known}
+        names = frozenset(distributions)
+        if names != kept.branches_from:
+            kept.branches = find_branches(
+                distributions, estimators=self._choices, kind=self._knowledge.kind
+            )
+            kept.branches_from = names
+        return kept.branches
+
+    def _chosen(
+        self, study: Study, trial: FrozenTrial, kept: _Study, branches: Branches
+    ) -> dict[str, Any]:
+        """The choice of an estimator, if it is known how they stand; else none."""
+        choices = list(branches.estimators)
+        known = self._knowledge.standings(list(branches.estimators.values()))
+        self._log_once(
+            f"{branches.parameter!r} chooses between {branches.estimators}; "
+            + (
+                f"{type(self._then).__name__} decides, as nothing is known of how they compare."
+                if known is None
+                else f"they were compared on {len(known[1])} source tasks."
+            )
+        )
+        if known is None:
+            return {}
+        trials = kept.read(study, trial)
+        losses: list[list[float]] = [[] for _ in choices]
+        n_running = [0 for _ in choices]
+        for other in trials:
+            if other.params.get(branches.parameter) in choices:
+                branch = choices.index(other.params[branches.parameter])
+                if other.loss is None:
+                    n_running[branch] += 1
+                else:
+                    losses[branch].append(other.loss)
+        rng = np.random.default_rng([self._seed, trial.number, _BRANCH_STREAM])
+        branch = choose_branch(*known, [np.array(own) for own in losses], n_running, rng)
+        return {branches.parameter: choices[branch]}
 
     def _new_plan(
         self,
@@ -333,8 +415,8 @@ class WarmStartSampler(BaseSampler):
 
     def _planner(self, kept: _Study, known: Mapping[str, BaseDistribution]) -> Planner | None:
         """The planner of the estimator that a study tunes; ``None`` if nothing is known of it."""
-        name = self._estimator
-        if name is None:
+        name = kept.estimator if kept.is_part else self._estimator
+        if name is None and not kept.is_part:
             names = frozenset(known)
             if names != kept.inferred_from:
                 parameters = _parameters(known)
@@ -377,7 +459,9 @@ class WarmStartSampler(BaseSampler):
         alignment = planner.alignment(known)
         if not kept.is_reported:
             kept.is_reported = True
-            how = "given" if self._estimator is not None else "inferred from parameter names"
+            how = "inferred from parameter names"
+            if self._estimator is not None or kept.is_part:
+                how = "of one branch" if kept.is_part else "given"
             _logger.info(
                 f"{source.estimator.name} ({how}): {len(source.prior.tasks)} source tasks, "
                 f"{len(source.excluded)} excluded."
@@ -431,6 +515,11 @@ class _Study:
         inferred_from: Names of the parameters that said so.
         is_reported: Whether the sources were logged.
         reported_names: Parameters whose match was logged.
+        is_part: Whether only the trials of one branch are seen.
+        estimator: Of that branch.
+        branches: Of the study, if it chooses between estimators.
+        branches_from: Names of the parameters that said so.
+        by_choice: What is kept of each branch.
     """
 
     storage: weakref.ref[Any]
@@ -441,6 +530,28 @@ class _Study:
     inferred_from: frozenset[str] = frozenset()
     is_reported: bool = False
     reported_names: set[str] = field(default_factory=set)
+    is_part: bool = False
+    estimator: str | None = None
+    branches: Branches | None = None
+    branches_from: frozenset[str] = frozenset()
+    by_choice: dict[object, _Study] = field(default_factory=dict)
+
+    def parts(self, branches: Branches | None) -> list[_Study]:
+        """What is kept of each branch; all in one where there are none."""
+        if branches is None:
+            return [self]
+        return [self.part(branches, choice) for choice in branches.estimators]
+
+    def part(self, branches: Branches, choice: object) -> _Study:
+        """What is kept of one branch."""
+        if choice not in self.by_choice:
+            self.by_choice[choice] = _Study(
+                self.storage,
+                trials=TrialReader(only=(branches.parameter, choice)),
+                is_part=True,
+                estimator=branches.estimators.get(choice),
+            )
+        return self.by_choice[choice]
 
     def read(self, study: Study, trial: FrozenTrial) -> list[StudyTrial]:
         """The study's trials but this one, as they are now."""

@@ -45,12 +45,16 @@ class StudyTrial:
 class TrialReader:
     """Reads a study's trials again and again; a finished trial is read once.
 
+    Args:
+        only: A parameter and a value: trials that don't have it are passed over.
+
     Attributes:
         distributions: What each parameter was suggested from by name, in the trial of the
             largest number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, only: tuple[str, Any] | None = None) -> None:
+        self._only = only
         self.distributions: dict[str, BaseDistribution] = {}
         self._told_by: dict[str, int] = {}
         self._finished: dict[int, StudyTrial] = {}
@@ -76,7 +80,11 @@ class TrialReader:
         for trial in study._storage.get_all_trials(study._study_id, deepcopy=False):
             if trial.number in self._finished:
                 read.append(self._finished[trial.number])
-            elif trial.number == before or trial.state == TrialState.WAITING:
+            elif (
+                trial.number == before
+                or trial.state == TrialState.WAITING
+                or (self._only is not None and not _has(trial, *self._only))
+            ):
                 continue
             else:
                 self._remember_distributions(trial)
@@ -128,6 +136,10 @@ class TrialReader:
             else t
             for t in trials
         ]
+
+
+def _has(trial: FrozenTrial, name: str, value: object) -> bool:
+    return name in trial.params and trial.params[name] == value
 
 
 def study_trials(study: Study, *, before: int | None = None) -> list[StudyTrial]:

@@ -15,6 +15,7 @@ from metaopt.training.selection import LeftOut
 from warmstart.catalogue import ESTIMATORS
 from warmstart.learning import AlignedHistory
 from warmstart.prior import Prior, SourceTask
+from warmstart.standings import Standings
 
 REVEALS: Final = (
     "Of each training task: its id, the name and id of its data set, family, source, metric, "
@@ -50,11 +51,13 @@ class Base:
         priors: By the estimator's name.
         card: Its card.
         digest: Its own.
+        standings: How its estimators compare, by metric.
     """
 
     priors: Mapping[str, Prior] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
+    standings: Mapping[str, Standings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from warmstart.errors import ArtifactError, HistoryError
 from warmstart.history import History
 from warmstart.learning import learn_prior
 from warmstart.prior import Prior
-from warmstart.prior_file import estimators_in, pack_priors, unpack_prior
+from warmstart.prior_file import estimators_in, pack_priors, unpack_prior, unpack_standings
+from warmstart.standings import Standings, learn_standings
 from warmstart.threads import one_thread
 
 #: What ``learn_prior`` is called with; the card says it.
@@ -83,8 +84,9 @@ def meta_train(
     whatever order they are given. What is broken, or says nothing, is left out and reported.
 
     With ``base``, the histories are added to what an artifact knows already: what the tasks of
-    an estimator share stays as it was learned, a task that it has is replaced by a longer
-    history only, and all else in it stays. What that does to its old tasks is in the report.
+    an estimator share and how estimators compare stay as they were learned, a task that it has
+    is replaced by a longer history only, and all else in it stays. What that does to its old
+    tasks is in the report.
 
     Args:
         histories: A ``HistoryStore``, the path of one, or ``History`` objects.
@@ -126,10 +128,12 @@ def meta_train(
     groups = by_estimator(kept)
     left_out: list[LeftOut] = []
     learned: dict[str, Learned] = {}
+    compared: list[History] = []
     with progress_shown(progress) as report, one_thread():
         for name in sorted(groups):
             chosen, others = one_for_each_task(by_metric(groups[name]))
             left_out += others
+            compared += chosen
             if name in known.priors:
                 addition = extended(
                     known.priors[name], chosen, most_tasks=SETTINGS["most_tasks"], seed=seed
@@ -171,7 +175,8 @@ def meta_train(
     priors = dict(sorted(priors.items()))
     digest, n_bytes = "", 0
     if path is not None:
-        digest = write_artifact(path, *pack_priors(priors, made))
+        standings = _standings(compared) if base is None else known.standings
+        digest = write_artifact(path, *pack_priors(priors, made, standings))
         n_bytes = path.stat().st_size
     return TrainingReport(
         priors=priors,
@@ -199,7 +204,18 @@ def _read_base(path: Path, out: Path | None) -> Base:
             "so that it stays until the new one has been judged."
         )
     priors = {name: unpack_prior(artifact, name) for name in estimators_in(artifact)}
-    return Base(priors, artifact.description.get("card", {}), artifact.digest)
+    return Base(
+        priors, artifact.description.get("card", {}), artifact.digest, unpack_standings(artifact)
+    )
+
+
+def _standings(histories: Sequence[History]) -> dict[str, Standings]:
+    """How estimators compare, by each metric that several were judged by on enough tasks."""
+    known = {
+        metric: learn_standings([h for h in histories if h.info.metric == metric])
+        for metric in sorted({h.info.metric for h in histories})
+    }
+    return {metric: standings for metric, standings in known.items() if standings is not None}
 
 
 def _writable(artifact: str | os.PathLike[str]) -> Path:

@@ -54,9 +54,10 @@ def warm_start(
         n_trials: How many there will be, if that is known.
         seed: Of all proposals.
     """
-    if ALONE not in candidates:
-        return Start(WarmStartSampler(task=task, metric=metric, seed=seed))
     knowledge = Knowledge(task=task, metric=metric)
+    if ALONE not in candidates:
+        known = {name: _known(candidate, knowledge) for name, candidate in candidates.items()}
+        return Start(WarmStartSampler(estimator=known, task=task, metric=metric, seed=seed))
     for estimator in known_parts(candidates[ALONE]).values():
         source = knowledge.source(estimator.name)
         if source is not None:
@@ -70,6 +71,12 @@ def warm_start(
             return Start(sampler, _first(unknown, n_trials))
     usual = (tuned.usual,) if tuned is not None and tuned.usual else ()
     return Start(TPESampler(seed=seed), usual)
+
+
+def _known(candidate: Any, knowledge: Knowledge) -> str | None:
+    """The first part of an estimator that something is known of."""
+    names = [estimator.name for estimator in known_parts(candidate).values()]
+    return next((name for name in names if knowledge.source(name) is not None), None)
 
 
 def _first(usual: Mapping[str, Any], n_trials: int | None) -> tuple[Mapping[str, Any], ...]:
