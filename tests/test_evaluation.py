@@ -323,6 +323,29 @@ def test_a_task_that_was_judged_by_several_metrics_is_judged_by_the_usual_one() 
     assert (len(subject.histories), len(subject.judged)) == (6, 3)
 
 
+def test_a_history_that_tunes_nothing_of_its_estimator_is_not_judged() -> None:
+    strange = [Trial({"colour_of_the_moon": 0.1 * i}, (i - 3.0) ** 2) for i in range(8)]
+    plain = [Trial({"C": 2.0**i}, (i - 3.0) ** 2) for i in range(8)]
+    histories = [
+        History.from_trials(TaskInfo("SVC", task, "accuracy", "own"), trials)
+        for task, trials in (("a", plain), ("b", strange), ("c", plain))
+    ]
+    (subject,) = subjects_of(histories)
+    assert [history.info.task for history in subject.judged] == ["a", "c"]
+    assert subjects_of(histories[1:2]) == []
+
+
+def test_with_all_families_in_one_fold_the_experiments_have_nothing_to_say(
+    bowl_artifact: Path,
+) -> None:
+    one_family = [replace(h, info=replace(h.info, family="one")) for h in bowls()]
+    (subject,) = subjects_of(one_family)
+    fold = next(f for f in range(3) if split(one_family, fold=f, n_folds=3)[1])
+    shop = Workshop(subject, fold, TINY, read_artifact(bowl_artifact))
+    for name in ("held out", "number of tasks", "number of trials", "interference", "lifelong"):
+        assert not any(EXPERIMENTS[name].run(shop).values())
+
+
 def test_transfer_picks_better_than_chance_and_predicts_better_than_without_it() -> None:
     (subject,) = subjects_of(bowls())
     known, left = split(subject.histories, fold=0, n_folds=3)

@@ -172,6 +172,8 @@ def number_of_tasks(shop: Workshop) -> Arms:
 
 def number_of_trials(shop: Workshop) -> Arms:
     """What so many trials of each task teach."""
+    if not shop.training:
+        return {}
     usual = float(np.median([len(history) for history in shop.training]))
     arms: Arms = {}
     for length in shop.options.lengths:

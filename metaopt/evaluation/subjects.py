@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from metaopt.benchmarks.families import fold_of
+from metaopt.training.aligning import aligned_for_learning
 from metaopt.training.selection import (
     by_metric,
     named_canonically,
@@ -63,7 +64,9 @@ def subjects_of(
     for name, group in sorted(by_estimator(named_canonically(histories)).items()):
         if estimators is not None and name not in estimators:
             continue
-        chosen, _ = one_for_each_task(by_metric(group))
+        sound, _ = one_for_each_task(by_metric(group))
+        unusable = {left_out.key for left_out in aligned_for_learning(name, sound)[2]}
+        chosen = [history for history in sound if history.info.key not in unusable]
         if chosen:
             subjects.append(
                 Subject(name, tuple(chosen), usual_metric(h.info.metric for h in chosen))

@@ -96,16 +96,14 @@ def _on_folds_of_others(
 ) -> None:
     """Beside experiments that ran on some folds, what all histories gave on the same folds."""
     held_out = {p["fold"]: p["arms"] for p in pieces if p["experiment"] == "held out"}
+    beside = {"transfer": "all", "no transfer": "no transfer"}
     for name in ("number of tasks", "number of trials", "interference", "probes"):
+        called = beside | ({"trained on": "all, trained on"} if name == "number of tasks" else {})
         folds = [p["fold"] for p in pieces if p["experiment"] == name and p["arms"]]
-        for arm, called in (
-            ("transfer", "all"),
-            ("trained on", "all, trained on"),
-            ("no transfer", "no transfer"),
-        ):
+        for arm, as_arm in called.items():
             rows = [row for fold in folds for row in held_out.get(fold, {}).get(arm, [])]
             if rows:
-                experiments[name][called] = rows
+                experiments[name][as_arm] = rows
 
 
 def _cost(
