@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from metaopt import meta_train
 from metaopt.benchmarks.families import fold_of
 from metaopt.benchmarks.live.bench import chosen_data, run_live, study_seed
 from metaopt.benchmarks.live.comparisons import compare_search, compare_tests
@@ -331,6 +332,20 @@ class TestStudies:
         pytest.importorskip("optuna_integration")
         trials = METHODS["lightgbm_tuner"].run(setting_of(task, LGBM, n_trials=9), None)
         assert len(trials.losses) == len(trials.tests) == 9
+        assert 0 <= min(trials.tests) <= max(trials.tests) < 0.7
+
+    def test_our_own_tuner_of_lightgbm_is_judged_by_the_rounds_that_it_found(self, task, tmp_path):
+        pytest.importorskip("lightgbm")
+        trials = [
+            Trial({"learning_rate": float(rate)}, abs(np.log10(rate) + 1))
+            for rate in np.geomspace(0.01, 0.5, 12)
+        ]
+        info = TaskInfo(LGBM, "task", "accuracy", "collect", name="source")
+        meta_train([History.from_trials(info, trials)], tmp_path / "small.safetensors")
+        run = METHODS["lightgbm_tune"].run
+        trials = run(setting_of(task, LGBM), tmp_path / "small.safetensors")
+        assert len(trials.losses) == 3
+        assert trials.proposed == [True] * 3
         assert 0 <= min(trials.tests) <= max(trials.tests) < 0.7
 
     def test_flaml_proposes_one_configuration(self, task):

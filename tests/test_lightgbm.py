@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.model_selection import StratifiedKFold
 
 from warmstart.catalogue import resolve_estimator
 from warmstart.errors import SearchSpaceError
@@ -222,6 +223,10 @@ class TestTuning:
         found = tune(BINARY, data, 3, folds=pairs, n_trials=2)
         assert len(found.study.trials) == 2
         assert [len(settings["folds"]) for _, settings in calls] == [2, 2, 2]
+
+    def test_folds_may_be_scikit_learns(self, data):
+        splitter = StratifiedKFold(2, shuffle=True, random_state=0)
+        assert tune(BINARY, data, 3, folds=splitter, n_trials=1).best_score > 0.9
 
     def test_rounds_are_not_searched(self, data):
         params = {**BINARY, "n_estimators": IntDistribution(10, 100)}

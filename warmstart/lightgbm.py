@@ -6,6 +6,7 @@ The number of rounds is found by early stopping, all else by a study.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -278,7 +279,10 @@ class _Trainer:
             "callbacks": callbacks,
         }
         if self._valid_sets is None:
-            lightgbm.cv(dict(params), self._train_set, **self._splitting, **common)
+            with warnings.catch_warnings():
+                # LightGBM hands its groups, or zeros, to any splitter of scikit-learn's.
+                warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)
+                lightgbm.cv(dict(params), self._train_set, **self._splitting, **common)
         else:
             lightgbm.train(dict(params), self._train_set, valid_sets=self._valid_sets, **common)
         if not scores.values:

@@ -47,7 +47,7 @@ from warmstart.threads import one_thread
 
 #: Modules that every result depends on.
 _CODE: Final = (
-    *(f"metaopt.benchmarks.live.{name}" for name in ("studies", "tasks", "lightgbm_tuner")),
+    *(f"metaopt.benchmarks.live.{name}" for name in ("studies", "tasks", "lightgbm_api")),
     "metaopt.collect.evaluation",
     "metaopt.collect.preparation",
     "warmstart.search_spaces",

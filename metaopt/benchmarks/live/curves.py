@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from metaopt.benchmarks.live.options import REFERENCE, TUNER
+from metaopt.benchmarks.live.options import REFERENCE, TUNERS
 from metaopt.benchmarks.live.results import LiveResult
 from metaopt.benchmarks.statistics import regret_curve
 from warmstart.regret import capped
@@ -134,7 +134,7 @@ def _scale(of_split: Mapping[str, LiveResult]) -> tuple[float, float]:
     listed = [
         loss
         for method, result in of_split.items()
-        if method != TUNER
+        if method not in TUNERS
         for loss in result.losses
         if loss is not None
     ]
@@ -147,7 +147,7 @@ def _row(
 ) -> _Row:
     best, worst = scale
     n = len(result.losses)
-    if result.method == TUNER:  # its early stopping has seen the folds
+    if result.method in TUNERS:
         regret = np.full(n, np.nan)
     elif worst > best:
         regret = np.minimum(regret_curve(result.losses, best=best, worst=worst), 1.0)

@@ -10,7 +10,14 @@ import numpy as np
 from metaopt.benchmarks import statistics
 from metaopt.benchmarks.live.comparisons import compare_search, compare_tests, over_estimators
 from metaopt.benchmarks.live.curves import LiveCurves, common, live_curves
-from metaopt.benchmarks.live.options import DEFAULT, PRODUCT, REFERENCE, TUNER, ZERO_SHOT
+from metaopt.benchmarks.live.options import (
+    DEFAULT,
+    OWN_TUNER,
+    PRODUCT,
+    REFERENCE,
+    TUNER,
+    ZERO_SHOT,
+)
 from metaopt.benchmarks.live.results import LiveResult
 
 FORMAT: Final = "metaopt-bench-live"
@@ -29,10 +36,10 @@ def build_report(results: Iterable[LiveResult], *, budgets: Sequence[int]) -> di
         Plain data for JSON. ``estimators``: of each estimator and method the figures at budgets,
         and mean curves. ``search``: the product beside TPE on the search folds, of each estimator
         and of all; ``first``: its first proposal beside the library's default and FLAML's, and
-        ``tuned``: beside LightGBMTuner and TPE at the end, on the test split. ``tests``: the loss
-        there after the first and the last trial, of each estimator, data set and method.
-        ``failures``. What can't be computed from these methods is left out; None stands for
-        "never".
+        ``tuned``: beside LightGBMTuner and TPE at the end, on the test split; ``own_tuner``:
+        ``warmstart.lightgbm.tune`` beside LightGBMTuner there. ``tests``: the loss there after the
+        first and the last trial, of each estimator, data set and method. ``failures``. What can't
+        be computed from these methods is left out; None stands for "never".
     """
     listed = list(results)
     by_estimator: dict[str, list[LiveResult]] = {}
@@ -60,6 +67,7 @@ def build_report(results: Iterable[LiveResult], *, budgets: Sequence[int]) -> di
         "search": search,
         "first": {other: _tests(curves, other, trial=1) for other in (DEFAULT, ZERO_SHOT)},
         "tuned": {other: _tests(curves, other, trial=budgets[-1]) for other in (TUNER, REFERENCE)},
+        "own_tuner": _tests(curves, TUNER, trial=budgets[-1], product=OWN_TUNER),
         "tests": {estimator: _by_data(of) for estimator, of in curves.items()},
         "failures": [
             {name: getattr(result, name) for name in ("estimator", "method", "data", "seed")}
@@ -71,13 +79,17 @@ def build_report(results: Iterable[LiveResult], *, budgets: Sequence[int]) -> di
 
 
 def _tests(
-    curves: Mapping[str, Mapping[str, LiveCurves]], other: str, *, trial: int
+    curves: Mapping[str, Mapping[str, LiveCurves]],
+    other: str,
+    *,
+    trial: int,
+    product: str = PRODUCT,
 ) -> dict[str, Any]:
     """The product beside another method, of each estimator that both tuned and of all."""
     pairs = {
-        estimator: (of[PRODUCT], of[other])
+        estimator: (of[product], of[other])
         for estimator, of in curves.items()
-        if PRODUCT in of and other in of
+        if product in of and other in of
     }
     found = {estimator: compare_tests([pair], trial=trial) for estimator, pair in pairs.items()}
     if pairs:

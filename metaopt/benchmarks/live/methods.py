@@ -11,10 +11,22 @@ from typing import Any, Final
 
 import optuna
 
-from metaopt.benchmarks.live.lightgbm_tuner import run_lightgbm_tuner
-from metaopt.benchmarks.live.options import DEFAULT, PRODUCT, REFERENCE, TUNER, ZERO_SHOT
-from metaopt.benchmarks.live.studies import Setting, Trials, run_configurations, run_sampler
-from warmstart.sampler import WarmStartSampler
+from metaopt.benchmarks.live.lightgbm_api import run_lightgbm_tune, run_lightgbm_tuner
+from metaopt.benchmarks.live.options import (
+    DEFAULT,
+    OWN_TUNER,
+    PRODUCT,
+    REFERENCE,
+    TUNER,
+    ZERO_SHOT,
+)
+from metaopt.benchmarks.live.studies import (
+    Setting,
+    Trials,
+    run_configurations,
+    run_sampler,
+    warm_start_sampler,
+)
 from warmstart.search_spaces import default_configuration
 
 #: What FLAML calls the estimators that it has zero-shot configurations of.
@@ -70,22 +82,7 @@ class LiveMethod:
 
 
 def _warmstart(setting: Setting, artifact: Path | None) -> Trials:
-    from warmstart.descriptor import describe
-
-    search = setting.task.search
-
-    def make() -> optuna.samplers.BaseSampler:
-        # As a user would: describing the data takes time, which counts.
-        task = describe(search.X, search.y, kind=search.kind, categorical=list(search.categorical))
-        return WarmStartSampler(
-            estimator=setting.estimator,
-            task=task,
-            metric=setting.task.metric,
-            artifact=artifact,
-            seed=setting.seed,
-        )
-
-    return run_sampler(setting, make)
+    return run_sampler(setting, lambda: warm_start_sampler(setting, artifact))
 
 
 def _tpe(setting: Setting, artifact: Path | None) -> Trials:
@@ -136,6 +133,13 @@ METHODS: Final[Mapping[str, LiveMethod]] = {
             estimators=tuple(_FLAML),
             package=("flaml", "flaml"),
             max_trials=1,
+        ),
+        LiveMethod(
+            OWN_TUNER,
+            run_lightgbm_tune,
+            is_trained=True,
+            estimators=_LIGHTGBM,
+            modules=("warmstart",),
         ),
         LiveMethod(
             TUNER,

@@ -14,6 +14,9 @@ REFERENCE: Final = "tpe"
 DEFAULT: Final = "default"
 ZERO_SHOT: Final = "flaml"
 TUNER: Final = "lightgbm_tuner"
+OWN_TUNER: Final = "lightgbm_tune"
+#: Those whose early stopping sees the folds, so that their scores there are not comparable.
+TUNERS: Final = (TUNER, OWN_TUNER)
 BUDGETS: Final = (1, 3, 5, 10, 20, 40)
 
 
@@ -71,7 +74,7 @@ class LiveOptions:
         """What makes it a look in two minutes on two cores."""
         return {
             "estimators": ("LGBMClassifier", "LGBMRegressor"),
-            "methods": (PRODUCT, REFERENCE, "random", DEFAULT, ZERO_SHOT, TUNER),
+            "methods": (PRODUCT, REFERENCE, "random", DEFAULT, ZERO_SHOT, *TUNERS),
             "n_trials": 20,
             "n_seeds": 1,
             "max_rows": 300,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from metaopt.collect.measures import loss_of
 from metaopt.collect.preparation import preparation_of, prepared_folds
 from metaopt.collect.sandbox import Limits, Split, own_sandbox
 from warmstart.catalogue import resolve_estimator
+from warmstart.descriptor import describe
 from warmstart.provenance import META_LEARNER, read_provenance
+from warmstart.sampler import WarmStartSampler
 from warmstart.space import Value
 
 # Rows differ by seed, and so do the folds; one process serves all of them.
@@ -125,6 +128,19 @@ class Trials:
         self.errors.append(error)
         self.seconds.append(seconds + (self.seconds[-1] if self.seconds else 0.0))
         self.proposed.append(proposed)
+
+
+def warm_start_sampler(setting: Setting, artifact: Path | None) -> BaseSampler:
+    """The product, made as its users make it: that includes describing the data."""
+    search = setting.task.search
+    task = describe(search.X, search.y, kind=search.kind, categorical=list(search.categorical))
+    return WarmStartSampler(
+        estimator=setting.estimator,
+        task=task,
+        metric=setting.task.metric,
+        artifact=artifact,
+        seed=setting.seed,
+    )
 
 
 def run_sampler(setting: Setting, make: Callable[[], BaseSampler]) -> Trials:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from metaopt.benchmarks.live.options import DEFAULT, PRODUCT, REFERENCE, TUNER, ZERO_SHOT
+from metaopt.benchmarks.live.options import (
+    DEFAULT,
+    OWN_TUNER,
+    PRODUCT,
+    REFERENCE,
+    TUNER,
+    ZERO_SHOT,
+)
 from metaopt.benchmarks.text import aligned, number
 
 _FIRST: Final = {
@@ -16,6 +23,7 @@ _TUNED: Final = {
     TUNER: "Tuned beside LightGBMTuner, all trials, on the test split",
     REFERENCE: "Tuned beside TPE, all trials, on the test split",
 }
+_OWN_TUNER: Final = "warmstart.lightgbm.tune beside LightGBMTuner, all trials, on the test split"
 
 
 def live_text(report: Mapping[str, Any]) -> str:
@@ -31,6 +39,8 @@ def live_text(report: Mapping[str, Any]) -> str:
         parts += [
             _tests_table(title, found[other]) for other, title in titles.items() if found[other]
         ]
+    if report["own_tuner"]:
+        parts.append(_tests_table(_OWN_TUNER, report["own_tuner"], OWN_TUNER))
     parts += _notes(report)
     return "\n\n".join(parts) + "\n"
 
@@ -95,7 +105,7 @@ def _search_table(search: Mapping[str, Any], n_trials: int) -> str:
     )
 
 
-def _tests_table(title: str, found: Mapping[str, Any]) -> str:
+def _tests_table(title: str, found: Mapping[str, Any], product: str = PRODUCT) -> str:
     head = ["estimator", "data sets", "families", "won", "difference", "95 % interval"]
     head += ["effect", "p", "mean rank", "its rank"]
     rows = [
@@ -114,7 +124,7 @@ def _tests_table(title: str, found: Mapping[str, Any]) -> str:
         for estimator, f in found.items()
         if f["n_data"]
     ]
-    return f"{title} (difference above 0: {PRODUCT}'s loss is lower)\n" + aligned(head, rows)
+    return f"{title} (difference above 0: {product}'s loss is lower)\n" + aligned(head, rows)
 
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
