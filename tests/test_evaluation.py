@@ -392,7 +392,15 @@ def test_every_experiment_is_in_the_report_and_on_the_page(
     assert figures["experiments"]["held out"]["transfer"]["0"]["n_tasks"] >= 2
     assert all(figures["experiments"].values())
     text = (out / "evaluation.md").read_text()
-    for heading in ("Adaptation", "Calibration", "Interference", "Probes", "Adding", "Cost"):
+    for heading in (
+        "In short",
+        "Adaptation",
+        "Calibration",
+        "Interference",
+        "Probes",
+        "Adding",
+        "Cost",
+    ):
         assert f"## {heading}" in text
     assert (out / "evaluation-bowl.png").read_bytes().startswith(b"\x89PNG")
     assert "evaluation-bowl.png" in text

@@ -3,7 +3,7 @@
 Files: ``evaluating`` is the whole, ``options`` what is asked; ``subjects`` chooses histories,
 ``learned`` and ``altered`` make what is compared, ``experiments`` are the questions, ``judging``
 and ``predictive`` the answers on one task; ``summary`` and ``calibration`` make figures of them,
-``page``, ``document`` and ``plots`` show these.
+``page``, ``document``, ``numbers`` and ``plots`` show these.
 """
 
 from metaopt.evaluation.evaluating import Evaluation, evaluate

@@ -15,11 +15,13 @@ from metaopt.evaluation.document import (
     to_html,
     to_markdown,
 )
+from metaopt.evaluation.numbers import interval, mean, number
 from metaopt.evaluation.plots import plot_estimator
 
 Figures = Mapping[str, Any]
 
 _FIRST: Final = "0"  # the budget at which proposals are made from nothing but what was learned
+_SHOWN: Final = ("5", "25")
 _LATER: Final = ("5", "10", "2", "1")  # a budget to compare at, the first of these there is
 
 
@@ -63,6 +65,7 @@ def page(data: Figures, pictures: Mapping[str, str]) -> list[Block]:
             "nats, higher is better. Brackets: 95 % intervals, bootstrapped over families."
         ),
     ]
+    blocks += _in_short(estimators)
     blocks += _adaptation(estimators, pictures)
     blocks += _calibration(estimators)
     blocks += _own_tasks(estimators)
@@ -131,6 +134,34 @@ _VARIATIONS: Final = (
 )
 
 
+def _in_short(estimators: Figures) -> list[Block]:
+    rows = []
+    for name, figures in estimators.items():
+        arms, at = figures["experiments"].get("held out", {}), figures["calibration"]
+        first = arms.get("transfer", {}).get(_FIRST)
+        rows.append(
+            [
+                name,
+                f"{figures['n_tasks']} in {figures['n_families']}",
+                interval(first["picked"], 3) if first else "",
+                mean(arms.get("trained on", {}).get(_FIRST), "picked", 3),
+                mean(first, "random", 3),
+                *(number(at[b]["coverage"]["0.8"] if b in at else None, 2) for b in _SHOWN),
+                *(interval(at[b]["gain"], 2) if b in at else "" for b in _SHOWN),
+            ]
+        )
+    head = (
+        "estimator",
+        "tasks in families",
+        "first pick's regret",
+        "on training tasks",
+        "random run",
+        *(f"80 % interval covers, {b} points" for b in _SHOWN),
+        *(f"log score over constant variance, {b}" for b in _SHOWN),
+    )
+    return [Heading("In short"), Table(head, rows)]
+
+
 def _adaptation(estimators: Figures, pictures: Mapping[str, str]) -> list[Block]:
     blocks: list[Block] = [
         Heading("Adaptation"),
@@ -149,14 +180,14 @@ def _adaptation(estimators: Figures, pictures: Mapping[str, str]) -> list[Block]
                     name,
                     budget,
                     str(at["n_tasks"]),
-                    _interval(at["log_score"], 2),
-                    _mean(alone.get(budget), "log_score", 2),
-                    _mean(training.get(budget), "log_score", 2),
-                    _interval(at["picked"], 3),
-                    _mean(alone.get(budget), "picked", 3),
-                    _mean(at, "random", 3),
-                    _mean(at, "incumbent", 3),
-                    _mean(at, "rank_correlation", 2),
+                    interval(at["log_score"], 2),
+                    mean(alone.get(budget), "log_score", 2),
+                    mean(training.get(budget), "log_score", 2),
+                    interval(at["picked"], 3),
+                    mean(alone.get(budget), "picked", 3),
+                    mean(at, "random", 3),
+                    mean(at, "incumbent", 3),
+                    mean(at, "rank_correlation", 2),
                 ]
             )
     head = (
@@ -190,7 +221,7 @@ def _calibration(estimators: Figures) -> list[Block]:
                     f"{families['lowest']:.2f} to {families['highest']:.2f}",
                     f"{at['log_score']:.2f}",
                     f"{at['log_score_of_constant_variance']:.2f}",
-                    _interval(at["gain"], 2),
+                    interval(at["gain"], 2),
                     f"{at['excluded']:.3f}",
                     f"{rescaled['factor']:g}",
                     f"{rescaled['coverage']['0.8']:.2f}",
@@ -256,8 +287,8 @@ def _cost(estimators: Figures) -> list[Block]:
                 str(figures["n_tasks"]),
                 str(figures["n_families"]),
                 str(figures["n_trials"]),
-                _number(cost["seconds_to_learn"], 1),
-                _number(cost["milliseconds_a_prediction"], 3),
+                number(cost["seconds_to_learn"], 1),
+                number(cost["milliseconds_a_prediction"], 3),
                 f"{sum(cost['seconds'].values()):.0f}",
             ]
         )
@@ -280,26 +311,13 @@ def _cells(curves: Figures) -> list[str]:
     then = curves.get(later) if later else None
     known = first or then
     return [
-        _interval(first["picked"], 3) if first else "",
-        _mean(first, "log_score", 2),
+        interval(first["picked"], 3) if first else "",
+        mean(first, "log_score", 2),
         later or "",
-        _interval(then["log_score"], 2) if then else "",
-        _mean(then, "picked", 3),
+        interval(then["log_score"], 2) if then else "",
+        mean(then, "picked", 3),
         str(known["n_tasks"]) if known else "",
     ]
-
-
-def _interval(figure: Figures, digits: int) -> str:
-    mean, low, high = (figure[end] for end in ("mean", "low", "high"))
-    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _mean(at: Figures | None, score: str, digits: int) -> str:
-    return f"{at[score]['mean']:.{digits}f}" if at and score in at else ""
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
 
 
 def overview(data: Figures) -> Sequence[str]:
@@ -313,7 +331,7 @@ def overview(data: Figures) -> Sequence[str]:
         picked = "nothing could be learned of it on a fold's training tasks"
         if first:
             picked = (
-                f"first pick's regret {_interval(first['picked'], 3)}, random "
+                f"first pick's regret {interval(first['picked'], 3)}, random "
                 f"{first['random']['mean']:.3f}"
             )
         lines.append(
