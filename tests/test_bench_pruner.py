@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from metaopt.benchmarks.learning_curves import N_EPOCHS
-from metaopt.benchmarks.pruners import StudyResult, as_text, run_benchmark, summary
+from metaopt.benchmarks.pruner_report import as_text, summary
+from metaopt.benchmarks.pruners import StudyResult, run_benchmark
 from metaopt.training.learning_curves import moments_of, train_curves
 from warmstart.curve_model import SHIPPED
 from warmstart.space import Configuration, Float, SearchSpace
@@ -97,6 +98,9 @@ def test_pruners_are_compared_by_task_with_the_median() -> None:
     assert ours["share_of_epochs"] == 0.5
     assert ours["difference"] == pytest.approx(-0.1)
     assert ours["regret_at_half"] == pytest.approx((0.1 + 0.45) / 2)
+    assert median["share_to_their_regret"] == 1.0
+    # Mean 0.3: at 90 of 200 epochs; the other one is at 0.5 until 190 of 400.
+    assert ours["share_to_their_regret"] == pytest.approx(0.45)
     low, high = ours["difference_interval"]
     assert low <= -0.1 <= high
     text = as_text(rows, "tpe")

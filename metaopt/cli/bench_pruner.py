@@ -43,7 +43,8 @@ def bench_pruner(
 
     from metaopt.benchmarks.data_directory import data_directory
     from metaopt.benchmarks.learning_curves import curve_tasks
-    from metaopt.benchmarks.pruners import PRUNERS, as_text, run_benchmark, summary
+    from metaopt.benchmarks.pruner_report import as_text, summary
+    from metaopt.benchmarks.pruners import PRUNERS, run_benchmark
     from warmstart.durable import write_atomically
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
