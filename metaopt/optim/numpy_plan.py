@@ -35,7 +35,7 @@ class NumpyPlan:
     def __init__(self, small: Small) -> None:
         self._small = small
         n_tensors, size = len(small.steps), hidden_size_of(small.theta)
-        theta = {name: part.copy() for name, part in small.theta.items()}
+        theta = small.theta
         self._size = size
         # A sigmoid is half a tangent of the half, and one.
         weights = np.concatenate([theta["input"], theta["recurrent"], theta["bias"][None]])
@@ -47,8 +47,7 @@ class NumpyPlan:
         self._seen[:, _SHAPE] = small.shapes.features
         self._gates = np.empty((n_tensors, 4 * size), np.float32)
         self._logs = np.empty((n_tensors, 8), np.float32)
-        matrix = small.shapes.is_matrix
-        self._plain_rms = rule.PLAIN_RMS * (1 - matrix)
+        self._plain_rms = rule.PLAIN_RMS * (1 - small.shapes.is_matrix)
         self._weights_taken = np.empty((n_tensors, 2), np.float32)
         self._factors = np.empty((n_tensors, 5), np.float32)
 
