@@ -12,7 +12,14 @@ import numpy as np
 
 from metaopt.benchmarks.optimizers.options import TIERS, OptimizerBenchOptions
 from metaopt.benchmarks.optimizers.report import BenchReport, write_report
-from metaopt.benchmarks.optimizers.rivals import LEARNED, RIVALS, Rival, Setting, learned
+from metaopt.benchmarks.optimizers.rivals import (
+    LEARNED,
+    RIVALS,
+    SCHEDULES,
+    Rival,
+    Setting,
+    learned,
+)
 from metaopt.benchmarks.optimizers.runs import Report, Runs, Training
 from metaopt.benchmarks.optimizers.tasks import BenchTask, benchmark_tasks, tuning_tasks
 from metaopt.benchmarks.optimizers.training import Outcome
@@ -62,10 +69,12 @@ def run_benchmark(options: OptimizerBenchOptions, *, report: Report | None = Non
     ]
     arms = [Arm(learned(options.weights), "default", {task.name: {} for task in tasks})]
     for rival in rivals:
-        one = _one_setting(rival, options, runs)
-        best = _tuned_settings(rival, tasks, options, runs)
+        # A learned schedule gets what was chosen for the cosine, which is no help to it.
+        tuned = RIVALS[SCHEDULES.get(rival.name, rival.name)]
+        one = _one_setting(tuned, options, runs)
+        best = _tuned_settings(tuned, tasks, options, runs)
         arms += [
-            Arm(rival, WAYS[0], {task.name: rival.default for task in tasks}),
+            Arm(rival, WAYS[0], {task.name: tuned.default for task in tasks}),
             Arm(rival, WAYS[1], {task.name: one for task in tasks}),
             Arm(rival, WAYS[2], best),
         ]

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from metaopt.benchmarks.optimizers.hypergradient import HypergradientAdam
 
 LEARNED: Final = "lstm"
-# Arms with a learned schedule, each with the one that has a cosine in its place.
+# Arms with a learned schedule, each with the one that has a cosine in its place and the same
+# settings.
 SCHEDULES: Final = {"adamw-learned": "adamw-cosine", "sgd-learned": "sgd-cosine"}
 _LOWEST_FACTOR: Final = 1e-3  # of the learning rate at the end of a cosine
 
@@ -291,18 +292,8 @@ RIVALS: Final = {
             {"lr": 1e-3, "weight_decay": 0.0, "warm_up": 0.05},
             {"lr": (1e-3, 1.0), "weight_decay": (1e-6, 1e-2), "warm_up": _WARM_UP},
         ),
-        Rival(
-            "adamw-learned",
-            _adamw_learned,
-            {"lr": 1e-3, "weight_decay": 0.01},
-            {"lr": (1e-4, 0.1), "weight_decay": _DECAY, "beta2": (0.95, 0.999)},
-        ),
-        Rival(
-            "sgd-learned",
-            _sgd_learned,
-            {"lr": 1e-3, "weight_decay": 0.0},
-            {"lr": (1e-3, 1.0), "weight_decay": (1e-6, 1e-2)},
-        ),
+        Rival("adamw-learned", _adamw_learned, {"lr": 1e-3, "weight_decay": 0.01}, {}),
+        Rival("sgd-learned", _sgd_learned, {"lr": 1e-3, "weight_decay": 0.0}, {}),
         Rival(
             "schedule-free",
             _schedule_free,
