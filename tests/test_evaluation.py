@@ -503,6 +503,14 @@ def test_too_few_families_and_a_file_in_the_place_of_the_directory_are_errors(
         evaluate(bowl_artifact, bowls(), out=tmp_path / "file", options=TINY)
 
 
+def test_an_installation_without_histories_asks_for_some(
+    bowl_artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluating, "bundled_histories", lambda: tmp_path / "none")
+    with pytest.raises(HistoryError, match="brings none; expected a store"):
+        evaluate(bowl_artifact, out=tmp_path)
+
+
 @pytest.mark.parametrize("changed", [{"n_folds": 1}, {"n_splits": 0}, {"most_tasks": 0}])
 def test_options_that_judge_nothing_are_errors(changed: dict) -> None:
     with pytest.raises(ValueError, match="expected"):

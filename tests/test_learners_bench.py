@@ -219,12 +219,12 @@ def test_the_cells_of_values_share_all_probability_whatever_the_scale() -> None:
     values = np.random.default_rng(0).normal(size=20).round(1)
     for scale in (lambda v: v, np.exp):
         distinct = np.unique(scale(values))
-        low, high = cells(distinct)
+        low, high = cells(distinct, scale(values))
         assert high[:-1].tolist() == low[1:].tolist()
         assert (low < distinct).all()
         assert (distinct < high).all()
         assert (low[0], high[-1]) == (-np.inf, np.inf)
-    low, high = cells(values)
+    low, high = cells(values, values)
     assert len(set(zip(low, high, strict=True))) == len(np.unique(values))
 
 

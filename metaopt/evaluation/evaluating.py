@@ -121,6 +121,11 @@ def evaluate(
 def _read(histories: Histories | Sequence[str | os.PathLike[str]] | None) -> list[History]:
     if histories is None:
         histories = bundled_histories()
+        if not (histories / "store.json").exists():
+            raise HistoryError(
+                "No histories given, and this installation brings none; expected a store: a path "
+                "to one, or 'metaopt/histories' of a checkout of the repository."
+            )
     if isinstance(histories, Sequence) and all(
         isinstance(one, str | os.PathLike) for one in histories
     ):

@@ -62,9 +62,9 @@ def learner_curve(
         if not isinstance(prediction, Gaussian):
             return -prediction[:, 0].numpy()
         mean, variance = (part[:, 0].numpy().astype(float) for part in prediction)
-        return (
-            expected_improvement(mean, np.sqrt(variance), float(y[seen].min())) if seen else -mean
-        )
+        if not seen:
+            return -mean
+        return expected_improvement(mean, np.sqrt(variance), float(y[seen].min()))
 
     return search(regrets, choose)
 
@@ -86,23 +86,18 @@ def order_scores(
         there = query.weight > 0
         with torch.no_grad():
             prediction = learner.adapt(theta, support)(query.x[there])
-        mean = prediction.mean if isinstance(prediction, Gaussian) else prediction
+        is_distribution = isinstance(prediction, Gaussian)
+        expected = (prediction.mean if is_distribution else prediction)[:, 0].numpy()
         observed = query.y[there, 0].numpy()
-        ranks.append(rank_correlation(mean[:, 0].numpy(), observed))
-        if isinstance(prediction, Gaussian):
-            known = tasks[i // N_SPLITS].y.numpy()
-            ends = (end[np.searchsorted(np.sort(known), observed)] for end in _ends(known))
-            mean, deviation = (p[:, 0].numpy() for p in (mean, prediction.variance.sqrt()))
-            scores.append(cell_score(*(ndtr((end - mean) / deviation) for end in ends)))
+        ranks.append(rank_correlation(expected, observed))
+        if is_distribution:
+            deviation = prediction.variance.sqrt()[:, 0].numpy()
+            ends = cells(observed, tasks[i // N_SPLITS].y.numpy())
+            scores.append(cell_score(*(ndtr((end - expected) / deviation) for end in ends)))
     return {
         "rank_correlation": float(np.mean(ranks)),
         **({"cell_score": float(np.mean(scores))} if scores else {}),
     }
-
-
-def _ends(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The cells of values in rising order."""
-    return cells(np.sort(known))
 
 
 def reference(inputs: Inputs, source: str, which: str, *, seed: int) -> dict[str, Any]:

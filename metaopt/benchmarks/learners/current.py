@@ -117,7 +117,7 @@ class _Pool:
 
 def _scores(pool: _Pool, budgets: Sequence[int], n_splits: int, n_query: int, seed: int) -> Scores:
     everything = pool.candidates(slice(None))
-    low, high = cells(pool.losses)
+    low, high = cells(pool.losses, pool.losses)
     regrets = regret(pool.losses)
 
     def choose(seen: Sequence[int]) -> np.ndarray:

@@ -44,13 +44,17 @@ def expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -
     return np.asarray(deviation * (u * norm.cdf(u) + norm.pdf(u)))
 
 
-def cells(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each of the values ``(n,)`` the interval around it that holds no other value.
+def cells(values: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each value the interval around it that holds no other one.
 
     Its ends lie in the middle to the next smaller and the next larger value; the outermost are
     infinite. The probability of these intervals scores predictions on any scale.
+
+    Args:
+        values: ``(n,)``, each one of ``among``.
+        among: All values there are, ``(m,)``.
     """
-    distinct = np.unique(values)
+    distinct = np.unique(among)
     middles = np.concatenate([[-np.inf], 0.5 * (distinct[1:] + distinct[:-1]), [np.inf]])
     place = np.searchsorted(distinct, values)
     return middles[place], middles[place + 1]
