@@ -58,8 +58,8 @@ def page(data: Figures, pictures: Mapping[str, str]) -> list[Block]:
         Paragraph(
             f"Artifact {data['artifact']['file']}, digest {data['artifact']['digest'][:16]}…; "
             f"{options['n_folds_judged']} of {options['n_folds']} folds of data-set families, "
-            f"{options['n_splits']} random support sets of each task, seed {options['seed']}; "
-            f"{data['seconds']:.0f} s. A held-out task is judged by a prior that was learned "
+            f"{options['n_splits']} random support sets of each task, seed {options['seed']}. "
+            "A held-out task is judged by a prior that was learned "
             "from other folds with the code that trained the artifact. Regret is 0 at the best "
             "and 1 at the worst recorded run of a task. Scores are of the logarithmic regret, in "
             "nats, higher is better. Brackets: 95 % intervals, bootstrapped over families."
