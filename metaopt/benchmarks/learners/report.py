@@ -88,9 +88,9 @@ def _histories(results: Sequence[Result]) -> str:
             if "squared_error" in scores
         )
         if errors:
-            last = list(result["after"].values())[-1]
-            score = f"   -log density at the last: {last['log_score']:.3f}"
-            lines.append(f"  {_name(result):32} {errors}{score if 'log_score' in last else ''}")
+            score = list(result["after"].values())[-1].get("log_score")
+            at_the_last = "" if score is None else f"   -log density at the last: {score:.3f}"
+            lines.append(f"  {_name(result):32} {errors}{at_the_last}")
     for score, what in (
         ("rank_correlation", "rank correlation with what is predicted"),
         ("cell_score", "log probability of what is predicted, given to its cell"),
