@@ -429,7 +429,10 @@ def test_the_shipped_weights_are_small_and_say_how_they_were_made() -> None:
 
     for name in ("lstm", "schedule"):
         loaded = load_weights(shipped_path(name))
-        assert loaded.record
+        seeds = loaded.record["seeds"]
+        assert len(seeds) >= 3
+        assert max(seeds, key=lambda seed: seeds[seed]["score"]) == loaded.record["chosen"]
+        assert seeds[loaded.record["chosen"]]["best_update"] > 0
         assert shipped_path(name).stat().st_size < 1_000_000
         actions, _ = step(loaded.theta, torch.zeros(2, 32), torch.zeros(2, 27))
         assert actions.isfinite().all()

@@ -101,6 +101,29 @@ def test_groups_keep_their_proportions_and_momentum_is_set(weights: str) -> None
     assert len(momenta) == 5
 
 
+def test_around_sgd_the_learning_rate_is_never_raised(tmp_path: Any) -> None:
+    from metaopt.optim.controller import init_theta
+    from metaopt.optim.weights import save_weights
+
+    theta = init_theta(torch.Generator().manual_seed(0))
+    theta["output_bias"][0] = 2.0  # e^2 times the learning rate
+    theta["output_bias"][1] = 1.0  # more momentum
+    save_weights(tmp_path / "w", theta, {"trained": False})
+
+    def largest(optimizer: torch.optim.Optimizer) -> float:
+        schedule = LearnedSchedule(optimizer, total_steps=20, weights=tmp_path / "w")
+        rates = []
+        for _ in range(20):
+            group = optimizer.param_groups[0]
+            rates.append(group["lr"] / (1 - group.get("momentum", 0.0)))
+            train(optimizer, schedule, 1)
+        return max(rates)
+
+    assert largest(torch.optim.Adam(some_params(), lr=0.01)) > 0.02
+    assert largest(torch.optim.SGD(some_params(), lr=0.01, momentum=0.9)) <= 0.1 * (1 + 1e-6)
+    assert largest(torch.optim.SGD(some_params(), lr=0.01)) <= 0.01
+
+
 def test_groups_of_adam_keep_their_proportions(weights: str) -> None:
     a, b, c = some_params()
     optimizer = torch.optim.Adam([{"params": [a], "lr": 0.1}, {"params": [b, c], "lr": 0.01}])

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metaopt.optim import memory as columns
 from metaopt.optim import rule
-from metaopt.optim.features import Shapes, read_clock, shape_features
+from metaopt.optim.features import Clock, Shapes, read_clock, shape_features
 from metaopt.optim.losses import Loss, check_loss, seen_loss
 from metaopt.optim.packing import plain
 from metaopt.optim.weights import load_weights, shipped_path
@@ -29,8 +29,12 @@ class LearnedSchedule:
     The optimizer's own learning rate is what it starts from: warm-up and decay, times a factor
     within e^±4 that the LSTM of ``LSTMOptimizer`` sets from the loss and from statistics of
     gradients and parameters, over about 1,000 elements of each tensor. It is one factor for all,
-    so that parameter groups keep their proportions. The steps of SGD grow with its momentum as
-    1 / (1 - momentum): there, the factor is one of the learning rate over (1 - momentum).
+    so that parameter groups keep their proportions.
+
+    The weights are meta-trained around Adam, whose steps are as large as its learning rate says.
+    Those of SGD grow with the gradient, so that a learning rate that is too large diverges: there,
+    the factor is at most 1. They grow with momentum, too, as 1 / (1 - momentum): what is
+    multiplied is the learning rate over (1 - momentum).
 
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         schedule = LearnedSchedule(optimizer, total_steps=1000)
@@ -186,7 +190,6 @@ class LearnedSchedule:
     def _decide(self, loss: float) -> rule.Coefficients:
         """Run the controller, and set what it decides."""
         state = self._state
-        total = np.float32(math.nan if self.total_steps is None else self.total_steps)
         group_sizes = [len(group["params"]) for group in self.optimizer.param_groups]
         options = rule.Options(
             lr=np.float32(1.0),
@@ -196,7 +199,7 @@ class LearnedSchedule:
             eps=np.float32(rule.EPS),
         )
         with np.errstate(all="ignore"):
-            clock = read_clock(state.steps, total)
+            clock = self._clock()
             actions, memory, hidden = rule.decide(
                 self._theta, state.memory, state.hidden, clock, np.float32(loss), self._shapes
             )
@@ -207,15 +210,23 @@ class LearnedSchedule:
         self._hand_over(coefficients)
         return coefficients
 
+    def _clock(self) -> Clock:
+        total = math.nan if self.total_steps is None else self.total_steps
+        return read_clock(self._state.steps, np.float32(total))
+
     def _hand_over(self, coefficients: rule.Coefficients) -> None:
         """Write learning rates and momenta into the optimizer's groups."""
+        unlearned = float(rule.schedule(self._clock())[0])
         row = 0
         for index, group in enumerate(self.optimizer.param_groups):
-            rate = self._rates[index] * float(coefficients.rate[0])
+            factor = float(coefficients.rate[0])
             sets = self._set_momentum and bool(group["params"])
             momentum = float(coefficients.beta1[row]) if sets else self._momenta[index]
-            if group.get("dampening") == 0:  # SGD
-                rate *= (1 - momentum) / (1 - self._momenta[index])
+            if "dampening" in group:  # SGD
+                factor = min(factor, unlearned)
+            if group.get("dampening") == 0:
+                factor *= (1 - momentum) / (1 - self._momenta[index])
+            rate = self._rates[index] * factor
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
             else:
