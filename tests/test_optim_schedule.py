@@ -101,7 +101,7 @@ def test_groups_keep_their_proportions_and_momentum_is_set(weights: str) -> None
     assert len(momenta) == 5
 
 
-def test_around_sgd_the_learning_rate_is_never_raised(tmp_path: Any) -> None:
+def test_learning_rates_are_raised_within_limits_and_those_of_sgd_never(tmp_path: Any) -> None:
     from metaopt.optim.controller import init_theta
     from metaopt.optim.weights import save_weights
 
@@ -120,6 +120,8 @@ def test_around_sgd_the_learning_rate_is_never_raised(tmp_path: Any) -> None:
         return max(rates)
 
     assert largest(torch.optim.Adam(some_params(), lr=0.01)) > 0.02
+    assert largest(torch.optim.Adam(some_params(), lr=0.02)) < 0.034
+    assert largest(torch.optim.Adam(some_params(), lr=0.1)) <= 0.1
     assert largest(torch.optim.SGD(some_params(), lr=0.01, momentum=0.9)) <= 0.1 * (1 + 1e-6)
     assert largest(torch.optim.SGD(some_params(), lr=0.01)) <= 0.01
 

@@ -24,12 +24,12 @@ from metaopt.optim.meta_checkpoint import (
 from metaopt.optim.meta_gradient import estimate_gradient, perturb
 from metaopt.optim.meta_options import MetaTrainingOptions
 from metaopt.optim.meta_validation import (
-    TIED_LR,
     MetaValidation,
     initial_theta,
     readout_size,
     validation_tasks,
 )
+from metaopt.optim.schedule import LR_SPREAD, USUAL_LR
 from metaopt.optim.tasks import TaskBatch, TaskSpec, make_batch, sample_spec
 from metaopt.optim.unroll import STEPS_PER_REPLAY, Unroll, run_together
 from metaopt.optim.workers import Workers
@@ -39,9 +39,6 @@ _EPS: Final = 1e-8
 _LARGEST_GRADIENT: Final = 3.0  # of a coordinate, in roots of the second moment
 _MAY_CHANGE: Final = {"learning_rate", "patience"}  # on resuming
 _SAVE_EVERY_SECONDS: Final = 20.0
-# What a schedule is given to work around: the user's learning rate, good or a few times too small
-# or large. Were it always too small, what is learned would be a factor that only suits Adam.
-_TIED_LR_SPREAD: Final = 1.2
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -294,7 +291,7 @@ class MetaTraining:
         tied = options.kind == "schedule"
         lr = torch.ones_like(drawn[2])
         if tied:
-            lr = TIED_LR * torch.exp(_TIED_LR_SPREAD * (2 * drawn[2] - 1))
+            lr = USUAL_LR * torch.exp(LR_SPREAD * (2 * drawn[2] - 1))
         return LearnedRule(
             batch.shapes,
             thetas,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metaopt.optim import controller
 from metaopt.optim.batched_rules import AdamWCosine, FlatState, LearnedRule
+from metaopt.optim.schedule import USUAL_LR
 from metaopt.optim.tasks import Architecture, TaskBatch, TaskSpec, make_batch
 from metaopt.optim.unroll import STEPS_PER_REPLAY, Unroll, run_together
 
@@ -27,7 +28,6 @@ _REFERENCE_WARM_UP: Final = 0.05
 # Logarithm of the factor of the learning rate at the start: the best of 0, 0.5, 1, 1.5 and 2 on 18
 # tasks as meta-training draws them.
 _FIRST_RATE: Final = 1.0
-TIED_LR: Final = 1e-2  # the learning rate that a schedule works around: right for many tasks
 _FEW_SETTINGS: Final = ((6e-3, 0.01), (1e-2, 0.01), (2e-2, 0.01), (3e-2, 0.01))  # without a GPU
 
 
@@ -193,7 +193,7 @@ class MetaValidation:
             theta.repeat(self._n, 1),
             total_steps=horizon * ones,
             loss_shown=ones > 0,
-            lr=TIED_LR * ones if self._tied else ones,
+            lr=USUAL_LR * ones if self._tied else ones,
             hidden_size=self._hidden_size,
             tied=self._tied,
             compiled=self._compiled,

@@ -20,6 +20,11 @@ from metaopt.optim.packing import plain
 from metaopt.optim.weights import load_weights, shipped_path
 from warmstart.errors import WarmStartWarning
 
+# Meta-training gives it learning rates of Adam of this times e^±spread to work around: good ones,
+# and a few times too small or large. Were they always too small, it would learn a mere factor.
+USUAL_LR: Final = 1e-2
+LR_SPREAD: Final = 1.2
+_LARGEST_LR: Final = USUAL_LR * math.exp(LR_SPREAD)
 _WATCHED: Final = 1024  # elements of a tensor, about
 
 
@@ -31,10 +36,10 @@ class LearnedSchedule:
     gradients and parameters, over about 1,000 elements of each tensor. It is one factor for all,
     so that parameter groups keep their proportions.
 
-    The weights are meta-trained around Adam, whose steps are as large as its learning rate says.
-    Those of SGD grow with the gradient, so that a learning rate that is too large diverges: there,
-    the factor is at most 1. They grow with momentum, too, as 1 / (1 - momentum): what is
-    multiplied is the learning rate over (1 - momentum).
+    The weights are meta-trained around Adam with learning rates of 0.003 to 0.033, and none is
+    raised above that. The steps of SGD grow with the gradient, so that a learning rate that is
+    too large diverges: there, none is raised at all. They grow with momentum, too, as
+    1 / (1 - momentum): what is multiplied is the learning rate over (1 - momentum).
 
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         schedule = LearnedSchedule(optimizer, total_steps=1000)
@@ -219,14 +224,13 @@ class LearnedSchedule:
         unlearned = float(rule.schedule(self._clock())[0])
         row = 0
         for index, group in enumerate(self.optimizer.param_groups):
-            factor = float(coefficients.rate[0])
+            base = self._rates[index]
+            highest = base if "dampening" in group else max(base, _LARGEST_LR)  # SGD has it
+            rate = min(base * float(coefficients.rate[0]), highest * unlearned)
             sets = self._set_momentum and bool(group["params"])
             momentum = float(coefficients.beta1[row]) if sets else self._momenta[index]
-            if "dampening" in group:  # SGD
-                factor = min(factor, unlearned)
             if group.get("dampening") == 0:
-                factor *= (1 - momentum) / (1 - self._momenta[index])
-            rate = self._rates[index] * factor
+                rate *= (1 - momentum) / (1 - self._momenta[index])
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
             else:
