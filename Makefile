@@ -19,7 +19,7 @@ export OMP_NUM_THREADS := 1
 .PHONY: help demo test test-slow lint bench artifact weights clean
 
 help:
-	@echo "make demo      tune a model on bundled data, beside Optuna's TPE: 3 minutes, no torch"
+	@echo "make demo      tune LightGBM on bundled data, beside Optuna's TPE: 3 minutes, no torch"
 	@echo "make test      lint, types and tests"
 	@echo "make test-slow the tests that take minutes each"
 	@echo "make lint      lint and types"
@@ -66,7 +66,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) --editable .
+	$(INSTALL) --editable '.[lightgbm]'
 	touch $@
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python

@@ -15,9 +15,11 @@ from sklearn.gaussian_process.kernels import Matern
 from warmstart.learning import learn_prior
 from warmstart.posterior import (
     COMPONENTS,
+    Candidates,
     Component,
     Posterior,
     Trials,
+    first_improvement,
     fit_own_lengthscales,
     portfolio_improvement,
 )
@@ -367,6 +369,30 @@ def test_with_nothing_tried_the_portfolio_starts_with_the_lowest_expected_regret
     g = np.log(np.array([[0.1, 0.9], [0.4, 0.3]]) + EPSILON)
     first = portfolio_improvement(from_log_regret(g), np.empty((0, 2)), np.array([0.5, 0.5]))
     assert first == pytest.approx([0.5, 0.65])
+
+
+def test_the_first_choice_is_good_on_most_tasks_rather_than_never_bad() -> None:
+    log_regrets = np.log(np.array([[0.01, 0.01, 0.9], [0.3, 0.3, 0.3]]) + EPSILON)
+    candidates = Candidates(np.zeros((2, 1)), log_regrets, np.full(3, 1 / 3))
+    nothing = np.empty((0, 3))
+    assert first_improvement(candidates, nothing, np.full(3, 1 / 3)).argmax() == 0
+    assert portfolio_improvement(candidates.regrets, nothing, np.full(3, 1 / 3)).argmax() == 1
+
+
+def test_with_trials_that_run_the_choice_adds_to_them() -> None:
+    log_regrets = np.log(np.array([[0.0, 0.9], [0.5, 0.0]]) + EPSILON)
+    candidates = Candidates(np.zeros((2, 1)), log_regrets, np.array([0.9, 0.1]))
+    assert first_improvement(candidates, log_regrets[:1], np.array([0.9, 0.1])).argmax() == 1
+
+
+def test_what_nobody_tried_is_expected_to_be_worse() -> None:
+    log_regrets = np.log(np.array([[0.2, 0.2], [0.2, 0.2]]) + EPSILON)
+    candidates = Candidates(
+        np.zeros((2, 1)), log_regrets, np.array([0.5, 0.5]), np.array([0.0, 0.8])
+    )
+    assert candidates.regrets[0] == pytest.approx([0.2, 0.2])
+    assert candidates.regrets[1] == pytest.approx(0.25 * np.exp(0.4) - EPSILON)
+    assert first_improvement(candidates, np.empty((0, 2)), np.array([0.5, 0.5])).argmax() == 0
 
 
 def test_own_lengthscales_tell_what_matters_to_this_task() -> None:

@@ -11,6 +11,7 @@ from sklearn.gaussian_process.kernels import Matern
 
 from warmstart.descriptor import TaskDescriptor
 from warmstart.kernels import matern52, squared_distances
+from warmstart.learning import AlignedHistory, learn_prior
 from warmstart.prior import Prior, SourceTask, descriptor_weights, nearest_tasks
 from warmstart.regret import log_regret, regret
 
@@ -63,6 +64,22 @@ def test_the_prior_knows_each_task_at_configurations_that_it_never_saw() -> None
     for t, task in enumerate(family(8)):
         actual = log_regret(regret(task.losses(drawn)))
         assert np.corrcoef(predicted[:, t], actual)[0, 1] > 0.9
+
+
+def test_it_is_less_certain_where_no_task_was_tried() -> None:
+    task = family(1)[0]
+    drawn = ENCODING.sample(400, np.random.default_rng(0))
+    column = ENCODING.names.index("rate")
+    low = drawn[drawn[:, column] < 0.5][:60]
+    histories = [
+        AlignedHistory(SourceTask(f"t{i}", family=f"f{i}"), low, (i + 1) * task.losses(low))
+        for i in range(3)
+    ]
+    prior = learn_prior("bowl", ENCODING.space, histories)
+    _, tried = prior.foretell(prior.scale(ENCODING.features(low)))
+    _, untried = prior.foretell(prior.scale(ENCODING.features(drawn[drawn[:, column] > 0.8])))
+    assert tried.max() < untried.mean()
+    assert (np.concatenate([tried, untried]) >= 0).all()
 
 
 def test_without_descriptors_all_tasks_count_alike() -> None:

@@ -64,6 +64,31 @@ def test_tasks_on_the_same_data_share_one_descriptor_in_the_file(tmp_path: Path)
     assert unpack_prior(artifact, "bowl").tasks == prior.tasks
 
 
+def test_estimators_share_the_descriptors_in_the_file(tmp_path: Path) -> None:
+    priors = {"a.Bowl": with_a_descriptor(learned()), "b.Bowl": with_a_descriptor(learned(n=2))}
+    artifact = written(tmp_path, priors)
+    assert len(artifact.description["descriptors"]) == 1
+    for name, prior in priors.items():
+        assert unpack_prior(artifact, name).tasks == prior.tasks
+
+
+def test_an_earlier_artifact_is_read_that_lists_no_descriptors_and_no_variance(
+    tmp_path: Path,
+) -> None:
+    prior = with_a_descriptor(learned())
+    first = prior.tasks[0]
+    prior = replace(prior, tasks=(first, replace(first, metric="log_loss"), *prior.tasks[2:]))
+    artifact = written(tmp_path, {"bowl": prior})
+    description = copy.deepcopy(dict(artifact.description))
+    tasks = description["estimators"]["bowl"]["tasks"]
+    tasks[0]["descriptor"] = description.pop("descriptors")[0]
+    tensors = {k: v for k, v in artifact.tensors.items() if not k.endswith("variance")}
+    write_artifact(tmp_path / "earlier.safetensors", tensors, description)
+    again = unpack_prior(read_artifact(tmp_path / "earlier.safetensors"), "bowl")
+    assert again.tasks == prior.tasks
+    assert not again.variance.any()
+
+
 def test_a_prior_from_a_file_proposes_as_well_as_the_one_that_was_learned(tmp_path: Path) -> None:
     again = unpack_prior(written(tmp_path, {"bowl": learned()}), "bowl")
     task = family(20, seed=7)[-1]

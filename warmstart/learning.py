@@ -99,17 +99,19 @@ def learn_prior(
     best = [history.coordinates[_best(z)] for history, z in zip(usable, targets, strict=True)]
     proposals = np.concatenate(best)
     proposed_by = np.repeat(np.arange(len(usable)), [len(rows) for rows in best])
-    n_good = min(len(proposals), n_inducing // 2)
-    good = proposals[rng.permutation(len(proposals))[:n_good]]
+    distinct = np.unique(proposals, axis=0, return_index=True)[1]
+    n_good = min(len(distinct), n_inducing // 2)
+    good = proposals[rng.permutation(np.sort(distinct))[:n_good]]
     inducing = np.concatenate([good, encoding.sample(n_inducing - n_good, rng)])
 
     scale = lengthscales[encoding.column_of]
     Z = encoding.features(inducing) / scale
     values = np.empty((len(usable), len(Z)))
+    variances = np.empty((len(usable), len(Z)))
     for t, (history, z) in enumerate(zip(usable, targets, strict=True)):
         chosen = rng.permutation(len(z))[: min(most_trials, _trials_each(len(usable)))]
         E = encoding.features(history.coordinates[chosen]) / scale
-        values[t] = _smooth(E, z[chosen], noise, Z)
+        values[t], variances[t] = _smooth(E, z[chosen], noise, Z)
         if progress is not None:
             progress(t + 1, len(usable))
     kept = _most_different(values, most_tasks)
@@ -122,6 +124,7 @@ def learn_prior(
         noise=noise,
         inducing=inducing,
         values=values[kept],
+        variance=variances[kept].mean(axis=0),
         proposals=proposals[of_kept],
         proposed_by=np.searchsorted(kept, proposed_by[of_kept]),
         descriptor_names=DESCRIPTOR_NAMES,
@@ -153,7 +156,7 @@ def extend_prior(
         best.append(history.coordinates[_best(z)])
         chosen = rng.permutation(len(z))[: _trials_each(len(usable))]
         E = prior.scale(prior.encoding.features(history.coordinates[chosen]))
-        values[t] = _smooth(E, z[chosen], prior.noise, Z)
+        values[t], _ = _smooth(E, z[chosen], prior.noise, Z)
     kept = _most_different(values, most_tasks)
     first = len(prior.tasks)
     return replace(
@@ -196,15 +199,21 @@ def _shared_lengthscales(
     return fit_lengthscales(tasks, encoding.column_of)
 
 
-def _smooth(E: np.ndarray, z: np.ndarray, noise: float, Z: np.ndarray) -> np.ndarray:
-    """The posterior mean at ``Z`` of a Gaussian process through the trials of one task."""
-    from scipy.linalg import cho_factor, cho_solve
+def _smooth(
+    E: np.ndarray, z: np.ndarray, noise: float, Z: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance at ``Z`` of a Gaussian process through the trials of one task."""
+    from scipy.linalg import cholesky, solve_triangular
 
     K = matern52(squared_distances(E, E))
     K[np.diag_indices(len(K))] += noise
+    L = cholesky(K, lower=True, check_finite=False)
     level = z.mean()
-    alpha = cho_solve(cho_factor(K, lower=True, check_finite=False), z - level)
-    return np.asarray(matern52(squared_distances(Z, E)) @ alpha + level)
+    sides = np.column_stack([z - level, matern52(squared_distances(E, Z))])
+    whitened = solve_triangular(L, sides, lower=True, check_finite=False)
+    told, across = whitened[:, 0], whitened[:, 1:]
+    variance = z.var() * np.maximum(1.0 - np.einsum("nm,nm->m", across, across), 0.0)
+    return across.T @ told + level, variance
 
 
 def _most_different(values: np.ndarray, n: int) -> np.ndarray:

@@ -123,6 +123,18 @@ class Trials:
     losses: np.ndarray
 
 
+# What candidates keep, with a row or value for each of them.
+_OF_EACH = (
+    "features",
+    "log_regrets",
+    "uncertainty",
+    "mean",
+    "spread",
+    "variance",
+    "regrets",
+)
+
+
 class Candidates:
     """Configurations to be judged, and what the source tasks say of them.
 
@@ -130,6 +142,7 @@ class Candidates:
         features: Unscaled, ``(M, D)``.
         log_regrets: Of the source tasks, ``(M, T)``.
         task_weights: Prior weight of each source task, ``(T,)``.
+        uncertainty: Variance of the logarithmic regrets, ``(M,)``; 0 by default.
 
     Attributes:
         mean: Of the source tasks' logarithmic regrets, ``(M,)``.
@@ -137,28 +150,47 @@ class Candidates:
     """
 
     def __init__(
-        self, features: np.ndarray, log_regrets: np.ndarray, task_weights: np.ndarray
+        self,
+        features: np.ndarray,
+        log_regrets: np.ndarray,
+        task_weights: np.ndarray,
+        uncertainty: np.ndarray | None = None,
     ) -> None:
         self.features = features
         self.log_regrets = log_regrets
+        self.uncertainty = np.zeros(len(features)) if uncertainty is None else uncertainty
         self._task_weights = task_weights
         self.mean = log_regrets @ task_weights
         self.spread = (log_regrets - self.mean[:, None]) * np.sqrt(task_weights)
+
+    @classmethod
+    def foretold(cls, prior: Prior, features: np.ndarray, task_weights: np.ndarray) -> Candidates:
+        """Candidates at unscaled features ``(M, D)``, with all that the source tasks say."""
+        log_regrets, uncertainty = prior.foretell(prior.scale(features))
+        return cls(features, log_regrets, task_weights, uncertainty)
 
     @cached_property
     def variance(self) -> np.ndarray:
         """Of the source tasks' logarithmic regrets, ``(M,)``."""
         return np.einsum("mt,mt->m", self.spread, self.spread)
 
+    @property
+    def log_expected(self) -> np.ndarray:
+        """The logarithm of the regret that is expected of the source tasks, ``(M, T)``.
+
+        The mean of a log-normal value: what nobody tried doesn't look good only for that.
+        """
+        return self.log_regrets + 0.5 * self.uncertainty[:, None]
+
     @cached_property
     def regrets(self) -> np.ndarray:
-        """Of the source tasks, ``(M, T)``."""
-        return from_log_regret(self.log_regrets)
+        """Expected of the source tasks, ``(M, T)``."""
+        return from_log_regret(self.log_expected)
 
     def these(self, chosen: np.ndarray) -> Candidates:
         """Some of them, by index, without computing anything again."""
         some = copy(self)
-        for name in ("features", "log_regrets", "mean", "spread", "variance", "regrets"):
+        for name in _OF_EACH:
             if name in self.__dict__:
                 some.__dict__[name] = self.__dict__[name][chosen]
         return some
@@ -166,7 +198,7 @@ class Candidates:
     def and_these(self, other: Candidates) -> Candidates:
         """Both, one after the other, without computing anything again."""
         both = copy(self)
-        for name in ("features", "log_regrets", "mean", "spread", "variance", "regrets"):
+        for name in _OF_EACH:
             both.__dict__[name] = np.concatenate([getattr(self, name), getattr(other, name)])
         return both
 
@@ -464,6 +496,25 @@ def portfolio_improvement(
         return np.asarray(1.0 - regrets @ weights)
     reached = from_log_regret(tried).min(axis=0)
     return np.asarray(np.maximum(reached - regrets, 0.0) @ weights)
+
+
+def first_improvement(
+    candidates: Candidates, taken: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """By how much candidates improve before any trial has finished, ``(M,)``.
+
+    The first is what is good in the mean of the logarithm, which a few tasks of bad luck decide
+    less than they decide the mean of the regret; those after it add to what runs already.
+
+    Args:
+        candidates: ``M`` of them.
+        taken: Logarithmic regrets of the source tasks at configurations that run, ``(n, T)``.
+        weights: Of the source tasks, ``(T,)``.
+    """
+    if len(taken):
+        return portfolio_improvement(candidates.regrets, taken, weights)
+    best = np.log(EPSILON)
+    return np.asarray(-np.maximum(candidates.log_expected, best) @ weights)
 
 
 def _cap(losses: np.ndarray) -> float:

@@ -83,6 +83,7 @@ class Prior:
         noise: Noise variance relative to the variance of a task's logarithmic regret.
         inducing: Coordinates of the inducing configurations, ``(m, d)``.
         values: Logarithmic regret of each task there, ``(T, m)``.
+        variance: How uncertain these are, as a variance, the mean over the tasks, ``(m,)``.
         proposals: Coordinates of configurations that were good somewhere, ``(k, d)``.
         proposed_by: The task that each of these comes from, ``(k,)`` indices.
         descriptor_names: The meta-features by which tasks are compared.
@@ -100,6 +101,7 @@ class Prior:
     noise: float
     inducing: np.ndarray
     values: np.ndarray
+    variance: np.ndarray
     proposals: np.ndarray
     proposed_by: np.ndarray
     descriptor_names: tuple[str, ...] = ()
@@ -121,10 +123,14 @@ class Prior:
 
     @cached_property
     def _weights(self) -> np.ndarray:
-        """What the kernel to each inducing configuration is multiplied with, ``(m, T)``."""
+        """What the kernel to each inducing configuration is multiplied with, ``(m, T + 1)``.
+
+        The last column gives the variance.
+        """
         K = matern52(squared_distances(self._inducing_features, self._inducing_features))
         K[np.diag_indices(len(K))] += max(self.noise, _LEAST_NOISE)
-        return np.linalg.solve(K, (self.values - self._levels[:, None]).T)
+        values = (self.values - self._levels[:, None]).T
+        return np.linalg.solve(K, np.column_stack([values, self.variance - self.variance.mean()]))
 
     @cached_property
     def _descriptors(self) -> np.ndarray:
@@ -148,8 +154,22 @@ class Prior:
 
     def log_regrets(self, features: np.ndarray) -> np.ndarray:
         """Logarithmic regret ``(n, T)`` of the source tasks at scaled features ``(n, D)``."""
+        return self.foretell(features)[0]
+
+    def foretell(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What source tasks say of configurations.
+
+        Args:
+            features: Scaled, ``(n, D)``.
+
+        Returns:
+            The logarithmic regret of each task ``(n, T)``, and how uncertain it is, as a variance
+            ``(n,)``.
+        """
         K = matern52(squared_distances(features, self._inducing_features))
-        return np.asarray(K @ self._weights + self._levels)
+        told = K @ self._weights
+        variance = told[:, -1] + self.variance.mean()
+        return told[:, :-1] + self._levels, np.maximum(variance, 0.0)
 
     def task_weights(self, descriptor: TaskDescriptor | None) -> np.ndarray:
         """How much each source task counts for a task that looks like this, ``(T,)``, sum 1."""

@@ -23,6 +23,7 @@ _PRECISION = {
     "lengthscales": np.float32,
     "inducing": np.float32,
     "values": np.float16,
+    "variance": np.float16,
     "proposals": np.float32,
     "proposed_by": np.int32,
 }
@@ -46,6 +47,7 @@ def pack_priors(
         for name, prior in priors.items()
         for field, dtype in _PRECISION.items()
     }
+    descriptors = _Descriptors()
     estimators = {
         name: {
             "space": prior.space.to_json(),
@@ -54,7 +56,7 @@ def pack_priors(
             "bandwidth": prior.bandwidth,
             "agreement": prior.agreement,
             "descriptor_names": list(prior.descriptor_names),
-            "tasks": _tasks_to_json(prior.tasks),
+            "tasks": _tasks_to_json(prior.tasks, descriptors),
         }
         for name, prior in priors.items()
     }
@@ -74,6 +76,7 @@ def pack_priors(
         "kind": KIND,
         "card": dict(card),
         "estimators": estimators,
+        "descriptors": descriptors.listed,
         "standings": described,
     }
 
@@ -108,15 +111,21 @@ def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
         tensors = {
             field: np.asarray(artifact.tensors[f"{estimator}/{field}"], dtype=float)
             for field in _PRECISION
+            if field != "variance"
         }
+        # Earlier artifacts don't say how uncertain they are.
+        variance = artifact.tensors.get(
+            f"{estimator}/variance", np.zeros(len(tensors["inducing"]))
+        )
         prior = Prior(
             estimator=estimator,
             space=_ordered(SearchSpace.from_json(data["space"]), data["columns"]),
-            tasks=_tasks_from_json(data["tasks"]),
+            tasks=_tasks_from_json(data["tasks"], artifact.description.get("descriptors")),
             lengthscales=tensors["lengthscales"],
             noise=float(data["noise"]),
             inducing=tensors["inducing"],
             values=tensors["values"],
+            variance=np.asarray(variance, dtype=float),
             proposals=tensors["proposals"],
             proposed_by=tensors["proposed_by"].astype(int),
             descriptor_names=tuple(data["descriptor_names"]),
@@ -167,28 +176,49 @@ def unpack_standings(artifact: Artifact) -> dict[str, Standings]:
     return found
 
 
-def _tasks_to_json(tasks: Sequence[SourceTask]) -> list[dict[str, Any]]:
-    """The tasks; where several are on the same data, the first alone brings the descriptor."""
-    described: dict[str, int] = {}
-    out = []
-    for i, task in enumerate(tasks):
-        data = task.to_json()
-        if data["descriptor"] is not None:
-            first = described.setdefault(repr(data["descriptor"]), i)
-            data["descriptor"] = first if first < i else data["descriptor"]
-        out.append(data)
-    return out
+class _Descriptors:
+    """Descriptors of tasks by number: each is kept once, however many estimators it is of."""
+
+    def __init__(self) -> None:
+        self.listed: list[Any] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, descriptor: Any) -> int | None:
+        """The number of one, new or known; ``None`` for none."""
+        if descriptor is None:
+            return None
+        key = repr(descriptor)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.listed)
+            self.listed.append(descriptor)
+        return self._numbers[key]
 
 
-def _tasks_from_json(data: Sequence[Mapping[str, Any]]) -> tuple[SourceTask, ...]:
+def _tasks_to_json(tasks: Sequence[SourceTask], descriptors: _Descriptors) -> list[dict[str, Any]]:
+    listed = [task.to_json() for task in tasks]
+    return [{**data, "descriptor": descriptors.number(data["descriptor"])} for data in listed]
+
+
+def _tasks_from_json(
+    data: Sequence[Mapping[str, Any]], descriptors: Sequence[Any] | None
+) -> tuple[SourceTask, ...]:
+    """The tasks.
+
+    Args:
+        data: As in the artifact.
+        descriptors: By number. ``None`` in earlier artifacts, where the first task of several on
+            the same data brings it, and the others have the number of the first.
+    """
     tasks: list[SourceTask] = []
     for task in data:
-        if isinstance(task["descriptor"], int):
-            same = tasks[task["descriptor"]].descriptor
-            task = {**task, "descriptor": None}
-            tasks.append(replace(SourceTask.from_json(task), descriptor=same))
-        else:
+        number = task["descriptor"]
+        if not isinstance(number, int):
             tasks.append(SourceTask.from_json(task))
+        elif descriptors is not None:
+            tasks.append(SourceTask.from_json({**task, "descriptor": descriptors[number]}))
+        else:
+            known = SourceTask.from_json({**task, "descriptor": None})
+            tasks.append(replace(known, descriptor=tasks[number].descriptor))
     return tuple(tasks)
 
 
@@ -205,6 +235,7 @@ def _check_shapes(prior: Prior) -> None:
         "lengthscales": (prior.lengthscales.shape, (d,)),
         "inducing": (prior.inducing.shape, (m, d)),
         "values": (prior.values.shape, (n_tasks, m)),
+        "variance": (prior.variance.shape, (m,)),
         "proposals": (prior.proposals.shape, (k, d)),
         "proposed_by": (prior.proposed_by.shape, (k,)),
     }
@@ -219,6 +250,7 @@ def _check_values(prior: Prior) -> None:
     rules = {
         "positive lengthscales": np.isfinite(prior.lengthscales) & (prior.lengthscales > 0),
         "finite values": np.isfinite(prior.values),
+        "variances of 0 or more": np.isfinite(prior.variance) & (prior.variance >= 0),
         "inducing configurations without infinity": ~np.isinf(prior.inducing),
         "proposals without infinity": ~np.isinf(prior.proposals),
         "proposed_by among the tasks": among_tasks,

@@ -15,8 +15,8 @@ from warmstart.posterior import (
     Candidates,
     Posterior,
     Trials,
+    first_improvement,
     fit_own_lengthscales,
-    portfolio_improvement,
 )
 from warmstart.prior import Prior, nearest_tasks
 
@@ -153,9 +153,7 @@ class Proposer:
         """
         taken = self._features(np.concatenate([observations.coordinates, observations.pending]))
         if not len(observations.losses):
-            scores = portfolio_improvement(
-                self._static.rows.regrets, self._log_regrets(taken), self._weights
-            )
+            scores = first_improvement(self._static.rows, self._log_regrets(taken), self._weights)
             best = self._best(self._static, scores, taken, rng, among)
             return self._proposal(self._static, best, 1.0, 1.0, self._weights)
         if len(observations.losses) == _PROBE_AFTER:
@@ -268,7 +266,7 @@ class Proposer:
         for k, (_, coordinate) in self._fixed.items():
             coordinates[:, self._axes.axes[k].column] = coordinate
         features = self._features(self._prior.encoding.settle(coordinates))
-        rows = Candidates(features, self._log_regrets(features), self._weights)
+        rows = Candidates.foretold(self._prior, features, self._weights)
         return _Candidates(positions, coordinates, rows)
 
     def _distinct(self, candidates: _Candidates) -> _Candidates:

@@ -24,8 +24,8 @@ from warmstart.posterior import (
     Candidates,
     Posterior,
     Trials,
+    first_improvement,
     fit_own_lengthscales,
-    portfolio_improvement,
 )
 from warmstart.prior_file import unpack_prior
 from warmstart.regret import EPSILON, log_regret, regret
@@ -101,7 +101,7 @@ def _judge_task(source: Source, history: AlignedHistory, how: Judging) -> list[R
     regrets = regret(losses)
     log_range = float(np.log(np.ptp(losses)))
     features = source.prior.encoding.features(history.coordinates[finished])
-    log_regrets = source.prior.log_regrets(source.prior.scale(features))
+    everything = Candidates.foretold(source.prior, features, source.task_weights)
     rows = []
     for budget in how.budgets:
         scores = []
@@ -113,8 +113,8 @@ def _judge_task(source: Source, history: AlignedHistory, how: Judging) -> list[R
             seen, left = order[:budget], order[budget : budget + MOST_PREDICTED]
             if len(left) < _FEWEST_PREDICTED:
                 continue
-            candidates = Candidates(features[left], log_regrets[left], source.task_weights)
-            trials = Trials(features[seen], log_regrets[seen], losses[seen])
+            candidates = everything.these(left)
+            trials = Trials(features[seen], everything.log_regrets[seen], losses[seen])
             prediction, picked = _predict(source, trials, candidates, transfer=how.transfer)
             if budget:
                 expected = (prediction.middle() - losses.min()) / np.ptp(losses)
@@ -141,7 +141,7 @@ def _predict(
         prediction = before_trials(prior, candidates, transfer=transfer)
         if not transfer:
             return prediction, None
-        first = portfolio_improvement(candidates.regrets, trials.log_regrets, weights)
+        first = first_improvement(candidates, trials.log_regrets, weights)
         return prediction, int(first.argmax())
     own = fit_own_lengthscales(prior, trials) if len(trials.losses) >= _FIRST_FIT else None
     posterior = Posterior(prior, weights, trials, own_lengthscales=own, alone=not transfer)

@@ -18,10 +18,10 @@ from warmstart.artifact import Artifact
 from warmstart.estimator import UNKNOWN
 from warmstart.knowledge import Knowledge, Source
 from warmstart.learning import AlignedHistory
-from warmstart.posterior import portfolio_improvement
+from warmstart.posterior import Candidates, first_improvement
 from warmstart.prior import Prior
 from warmstart.prior_file import pack_priors
-from warmstart.regret import from_log_regret, regret
+from warmstart.regret import regret
 
 WHAT: Final = (
     "Mean regret, among a training task's recorded runs, of the run that would be proposed first "
@@ -102,15 +102,15 @@ def _first_pick(source: Source, history: AlignedHistory) -> FirstPick:
     prior = source.prior
     finished = np.isfinite(history.losses)
     regrets = regret(history.losses[finished])
-    features = prior.scale(prior.encoding.features(history.coordinates[finished]))
-    expected = from_log_regret(prior.log_regrets(features))
+    features = prior.encoding.features(history.coordinates[finished])
+    candidates = Candidates.foretold(prior, features, source.task_weights)
     nothing_tried = np.empty((0, len(prior.tasks)))
-    first = int(portfolio_improvement(expected, nothing_tried, source.task_weights).argmax())
+    first = int(first_improvement(candidates, nothing_tried, source.task_weights).argmax())
     default = _default(source)
     nearest = None
     if default is not None:
-        at = prior.scale(prior.encoding.features(default))
-        nearest = int(((features - at) ** 2).sum(axis=1).argmin())
+        away = prior.scale(features) - prior.scale(prior.encoding.features(default))
+        nearest = int((away**2).sum(axis=1).argmin())
     return FirstPick(
         picked=float(regrets[first]),
         random=float(regrets.mean()),

@@ -23,8 +23,8 @@ from warmstart.posterior import (
     Candidates,
     Posterior,
     Trials,
+    first_improvement,
     fit_own_lengthscales,
-    portfolio_improvement,
 )
 from warmstart.prior import Prior
 from warmstart.regret import regret
@@ -87,12 +87,12 @@ class _Pool:
         self.prior = prior
         self.losses = history.losses[finished]
         self.features = prior.encoding.features(history.coordinates[finished])
-        self.log_regrets = prior.log_regrets(prior.scale(self.features))
         self.weights = prior.task_weights(history.task.descriptor)
+        self.everything = Candidates.foretold(prior, self.features, self.weights)
         self._own: dict[int, np.ndarray | None] = {}
 
-    def candidates(self, chosen: Sequence[int] | slice) -> Candidates:
-        return Candidates(self.features[chosen], self.log_regrets[chosen], self.weights)
+    def candidates(self, chosen: Sequence[int]) -> Candidates:
+        return self.everything.these(np.asarray(chosen, dtype=int))
 
     def posterior(self, seen: Sequence[int]) -> Posterior:
         return Posterior(
@@ -101,7 +101,7 @@ class _Pool:
 
     def _trials(self, seen: Sequence[int]) -> Trials:
         rows = list(seen)
-        return Trials(self.features[rows], self.log_regrets[rows], self.losses[rows])
+        return Trials(self.features[rows], self.everything.log_regrets[rows], self.losses[rows])
 
     def _fitted(self, seen: Sequence[int]) -> np.ndarray | None:
         due = _FIRST_FIT
@@ -116,15 +116,13 @@ class _Pool:
 
 
 def _scores(pool: _Pool, budgets: Sequence[int], n_splits: int, n_query: int, seed: int) -> Scores:
-    everything = pool.candidates(slice(None))
+    everything = pool.everything
     low, high = cells(pool.losses, pool.losses)
     regrets = regret(pool.losses)
 
     def choose(seen: Sequence[int]) -> np.ndarray:
         if not seen:
-            return portfolio_improvement(
-                everything.regrets, everything.log_regrets[:0], pool.weights
-            )
+            return first_improvement(everything, everything.log_regrets[:0], pool.weights)
         return pool.posterior(seen).improvement_of(everything)
 
     ranks, scores = np.empty((2, len(budgets), n_splits))
