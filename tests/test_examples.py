@@ -84,7 +84,7 @@ def test_runs_are_ingested_from_openml(tmp_path):
 
 def test_the_code_in_the_readme_runs_from_top_to_bottom(tmp_path):
     blocks = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     out = run(tmp_path, "-c", "\n".join(blocks))
     assert "meta-learner" in out
     assert "'svc__gamma'" in out

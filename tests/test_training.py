@@ -54,6 +54,12 @@ SHIPPED_ESTIMATORS = {
     "sklearn.linear_model.Ridge",
     "sklearn.neighbors.KNeighborsClassifier",
     "sklearn.neighbors.KNeighborsRegressor",
+    "sklearn.ensemble.HistGradientBoostingClassifier",
+    "sklearn.ensemble.HistGradientBoostingRegressor",
+    "sklearn.ensemble.RandomForestRegressor",
+    "sklearn.neural_network.MLPClassifier",
+    "sklearn.neural_network.MLPRegressor",
+    "sklearn.svm.SVR",
 }
 SMALLEST = 10  # trials of the histories made here
 
