@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from warmstart.errors import SearchSpaceError
+from warmstart.explanation import explain
 from warmstart.sklearn import WarmStartSearchCV
 from warmstart.space import Categorical, Condition
 
@@ -54,6 +55,15 @@ def test_the_best_of_all_is_fitted(fitted, iris):
     assert fitted.score(*iris) > 0.9
     assert is_classifier(fitted)
     assert fitted.best_score_ == fitted.cv_results_["mean_test_score"].max()
+
+
+def test_each_branch_is_tuned_with_what_is_known_of_its_estimator(iris):
+    search = WarmStartSearchCV(CANDIDATES, n_trials=8, cv=2, random_state=0).fit(*iris)
+    told = explain(search.study_)
+    by = dict(zip(search.cv_results_["param_estimator"], told["estimator"], strict=True))
+    assert by["svm"] == "sklearn.svm.SVC"
+    assert by["forest"] == "sklearn.ensemble.RandomForestClassifier"
+    assert "estimator" in told.attrs["unmatched"]
 
 
 def test_several_estimators_are_searched_from_the_first_trial_on(iris):
