@@ -212,11 +212,40 @@ class TestFindBranches:
     def test_where_they_do_not_there_are_none(self, distributions):
         assert find_branches(distributions) is None
 
+    @pytest.mark.filterwarnings("ignore:Choices for a categorical:UserWarning")
+    def test_choices_may_be_what_is_no_key_of_a_dict(self):
+        distributions = {
+            "hidden_layer_sizes": CategoricalDistribution(([64], [64, 32])),
+            "model": CategoricalDistribution(("svm", "logreg")),
+        }
+        for estimators in (None, {"svm": SVC}):
+            found = find_branches(distributions, estimators=estimators)
+            assert found is not None
+            assert found.parameter == "model"
+
     def test_the_user_may_say_what_choices_stand_for(self):
         distributions = {"model": CategoricalDistribution((1, 2))}
-        found = find_branches(distributions, estimators={1: SVC, 2: LOGISTIC, 3: None})
+        found = find_branches(distributions, estimators={1: SVC, 2: LOGISTIC})
         assert found is not None
         assert found.estimators == {1: SVC, 2: LOGISTIC}
+
+    def test_what_the_user_says_nothing_of_its_name_tells(self):
+        distributions = {"model": CategoricalDistribution(("mine", "logreg", "theirs"))}
+        found = find_branches(distributions, estimators={"mine": SVC})
+        assert found is not None
+        assert found.estimators == {"mine": SVC, "logreg": LOGISTIC, "theirs": None}
+
+    def test_the_first_parameter_with_these_choices_is_taken(self):
+        choices = CategoricalDistribution((True, False))
+        found = find_branches(
+            {"use_svm": choices, "bootstrap": choices}, estimators={True: SVC, False: None}
+        )
+        assert found is not None
+        assert found.parameter == "use_svm"
+
+    def test_one_is_not_true(self):
+        distributions = {"folds": CategoricalDistribution((0, 1))}
+        assert find_branches(distributions, estimators={True: SVC, False: LOGISTIC}) is None
 
 
 class TestChoice:
@@ -249,6 +278,14 @@ class TestChoice:
         failed, fine = np.full(3, np.inf), np.array([0.4, 0.5, 0.6])
         counts = self.counts([failed, fine, np.empty(0)])
         assert counts[1] > counts[0]
+
+    def test_a_branch_that_always_fails_is_soon_left(self):
+        counts = self.counts([np.full(4, np.inf), np.empty(0), np.empty(0)])
+        assert counts[0] < 0.2 * counts.sum()
+
+    def test_a_branch_that_always_fails_has_no_turns(self):
+        losses = [np.linspace(0, 1, 3), np.linspace(0, 1, 2), np.full(2, np.inf)]
+        assert self.counts(losses, n=20)[2] == 0
 
     def test_now_and_then_the_least_tried_has_its_turn(self):
         losses = [np.linspace(0, 1, 4), np.linspace(0, 1, 3), np.empty(0)]
@@ -331,4 +368,14 @@ class TestSampler:
         kept = Knowledge(artifact=path, exclude=every[:2]).standings([SVC, LOGISTIC])
         assert kept is not None
         assert len(kept[0]) == 10
-        assert Knowledge(artifact=path, exclude=every[:4]).standings([SVC, LOGISTIC]) is None
+        for excluded in (every[:4], every):
+            assert Knowledge(artifact=path, exclude=excluded).standings([SVC, LOGISTIC]) is None
+
+    def test_what_is_excluded_is_told_of_all_branches(self, path):
+        choices = {"svm": SVC, "logreg": LOGISTIC}
+        sampler = WarmStartSampler(estimator=choices, artifact=path, exclude="task-3")
+        assert [task.id for task in sampler.excluded_tasks()] == ["task-3"]
+
+    def test_choices_that_no_parameter_has_are_told(self, path):
+        with pytest.warns(match="no parameter has all of these"):
+            self.study(path, 3, estimator={"svc": SVC, "knn": NEIGHBORS})

@@ -147,6 +147,14 @@ class TestTuning:
             assert not {"learning_rate", "feature_fraction"} & set(params)
         assert {name: found.best_params[name] for name in own} == own
 
+    @pytest.mark.parametrize(
+        "given", [{"boosting": "goss"}, {"data_sample_strategy": "goss"}, {"boosting": "rf"}]
+    )
+    def test_forests_and_sampling_by_gradient_are_tuned_as_lightgbm_takes_them(self, given, data):
+        found = tune({**BINARY, **given}, data, 5, **FEW)
+        assert {trial.state.name for trial in found.study.trials} == {"COMPLETE"}
+        assert ("bagging_fraction" in found.best_params) == (given == {"boosting": "rf"})
+
     def test_early_stopping_finds_the_rounds_with_the_best_score(self, data):
         found = tune({**BINARY, "eta": 0.5}, data, 200, early_stopping_rounds=5, **FEW)
         assert 1 <= found.best_iteration < 200

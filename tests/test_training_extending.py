@@ -78,6 +78,14 @@ def test_it_is_what_the_sampler_does_with_histories_of_its_own(base: Path, tmp_p
     np.testing.assert_allclose(prior_in(out).values, source.prior.values, atol=5e-3)
 
 
+def test_what_the_artifact_was_learned_from_can_not_be_excluded(
+    base: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(HistoryError, match="learned from them"):
+        meta_train(bowls(8, 12), tmp_path / "out", base=base, exclude=["bowl-3"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_estimator_that_is_new_is_learned_as_ever(base: Path, tmp_path: Path) -> None:
     out, alone = tmp_path / "longer", tmp_path / "alone"
     histories = [replace(h, info=replace(h.info, estimator="third")) for h in bowls()]

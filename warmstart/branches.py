@@ -31,6 +31,8 @@ _UNFINISHED_DEVIATION: Final = 0.3
 # A standing's unit, in units of the spread of the losses seen: trials that are all good differ
 # less than those that standings were learned from.
 _SCALES: Final = np.array([0.5, 1.0])
+# What a trial that failed counts against a branch of which none succeeded.
+_FAILURE: Final = 0.5
 # Now and then the branch of the fewest trials has its turn, whatever the sources say.
 _TURN_EVERY: Final = 8
 
@@ -57,9 +59,11 @@ def find_branches(
     """The parameter that chooses between estimators, if there is one.
 
     Args:
-        distributions: Of a study, by the user's names.
-        estimators: What each choice stands for, if the user said so; else the choices' own names
-            tell, such as ``"SVC"``, ``"random_forest"`` or ``"lgbm"``.
+        distributions: Of a study, by the user's names, those asked first coming first.
+        estimators: What choices stand for, if the user said so: the first parameter that has all
+            of these is taken. The names of other choices tell, such as ``"SVC"``,
+            ``"random_forest"`` or ``"lgbm"``, as all do where nothing is said; then there must be
+            one such parameter only.
         kind: Of the task; choices that stand for a classifier and a regressor stand for the one
             that fits, and for the classifier where that is not known.
     """
@@ -68,17 +72,32 @@ def find_branches(
         if not isinstance(distribution, CategoricalDistribution):
             continue
         choices = distribution.choices
-        if estimators is not None:
-            if len(choices) > 1 and all(choice in estimators for choice in choices):
-                found.append(Branches(name, {choice: estimators[choice] for choice in choices}))
+        if len(choices) < 2 or not all(map(_is_key, choices)):
             continue
-        named: dict[object, str | None] = {
+        by_name: dict[object, str | None] = {
             choice: _named(choice, kind) if isinstance(choice, str) else None for choice in choices
         }
-        known = [estimator for estimator in named.values() if estimator is not None]
-        if len(known) > 1 and len(known) == len(set(known)) and 2 * len(known) >= len(named):
-            found.append(Branches(name, named))
+        if estimators is not None:
+            if {_typed(choice) for choice in estimators} <= {_typed(choice) for choice in choices}:
+                return Branches(name, {**by_name, **estimators})
+            continue
+        known = [estimator for estimator in by_name.values() if estimator is not None]
+        if len(known) > 1 and len(known) == len(set(known)) and 2 * len(known) >= len(choices):
+            found.append(Branches(name, by_name))
     return found[0] if len(found) == 1 else None
+
+
+def _is_key(choice: object) -> bool:
+    try:
+        hash(choice)
+    except TypeError:
+        return False
+    return True
+
+
+def _typed(choice: object) -> tuple[type, object]:
+    """A choice that tells ``True`` from 1."""
+    return type(choice), choice
 
 
 def _named(choice: str, kind: str | None) -> str | None:
@@ -89,11 +108,11 @@ def _named(choice: str, kind: str | None) -> str | None:
         pass
     family = "regressor" if kind == "regression" else "classifier"
     word = spelling(choice)
-    meant = {
-        e.group: e.name
-        for e in ESTIMATORS
-        if e.family == family and not e.benchmark_only and word in own_words(e)
-    }
+    meant: dict[str, str] = {}
+    for estimator in ESTIMATORS:
+        is_meant = estimator.family == family and word in own_words(estimator)
+        if is_meant and not estimator.benchmark_only:
+            meant.setdefault(estimator.group, estimator.name)
     return next(iter(meant.values())) if len(meant) == 1 else None
 
 
@@ -119,8 +138,9 @@ def choose_branch(
     mean = weights @ standings
     if not n.any():
         return int(mean.argmin())
+    failures = np.array([0 if np.isfinite(own).any() else len(own) for own in losses])
     if n.sum() % _TURN_EVERY == _TURN_EVERY - 1:
-        return int(np.lexsort([mean, n])[0])
+        return int(np.lexsort([mean, n, failures > 1])[0])
     n_finished, reached = _reached(losses)
     unfinished = _UNFINISHED_DEVIATION**2 / np.maximum(n_finished, 1)
     seen = n_finished > 0
@@ -137,16 +157,16 @@ def choose_branch(
     observed = standings[task] + (difference - offset)[task, scale]
     expected = standings[task] / _OWN_DEVIATION**2 + seen * observed / unfinished
     drawn_standing = expected / precision + rng.standard_normal(len(n)) / np.sqrt(precision)
-    return int(drawn_standing.argmin())
+    return int((drawn_standing + _FAILURE * failures).argmin())
 
 
 def _reached(losses: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """How many trials of each branch say something, and how far its best is from that of all."""
     pooled = np.concatenate(losses)
     finite = pooled[np.isfinite(pooled)]
-    n_finished = np.array([len(own) for own in losses])
+    n_finished = np.array([len(own) if np.isfinite(own).any() else 0 for own in losses])
     if not len(finite):
-        return n_finished * 0, np.zeros(len(losses))
+        return n_finished, np.zeros(len(losses))
     best, middle = finite.min(), np.median(finite)
     spread = middle - best
     if not spread > 0:

@@ -182,12 +182,11 @@ class Knowledge:
             Their standings ``(T, B)``, by the asked metric if there are enough of that, and the
             tasks' weights ``(T,)``; ``None`` if too little is known.
         """
-        left_out = {
-            (task.source, task.id)
-            for name in estimators
-            if name is not None and (source := self.source(name)) is not None
-            for task in source.excluded
-        }
+        left_out: set[tuple[str, str]] = set()
+        for name in set(estimators) & set(self._in_artifact) if self._exclude else ():
+            prior = unpack_prior(self._artifact, str(name))
+            for t in self._excluded(prior, self._similar(prior)):
+                left_out.add((prior.tasks[t].source, prior.tasks[t].id))
         asked = metric_name(self._metric or "")
         for metric in sorted(HIGHER_IS_BETTER, key=lambda metric: metric != asked):
             known = self._standings.get(metric)

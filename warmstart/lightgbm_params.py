@@ -47,6 +47,13 @@ ROUNDS: Final = (
 PATIENCE: Final = (
     *("early_stopping_round", "early_stopping_rounds", "early_stopping", "n_iter_no_change"),
 )
+_BOOSTING: Final = ("boosting", "boosting_type", "boost")
+_FORESTS: Final = ("rf", "random_forest")
+#: On the ranges that LightGBM's forests take; its sampling by gradient takes none at all.
+_BAGGING: Final[Mapping[str, Parameter]] = {
+    "subsample": Float(0.3, 0.95),
+    "subsample_freq": Integer(1, 7),
+}
 VERBOSITY: Final = ("verbosity", "verbose")
 _OBJECTIVE: Final = ("objective", "objective_type", "app", "application", "loss")
 _CLASSIFYING: Final = frozenset(
@@ -116,14 +123,20 @@ def tuned(
     """
     space = search_space(estimator_of(params), task=task)
     free = {n: parameter_of(v) for n, v in params.items() if isinstance(v, BaseDistribution)}
+    boosting = given(params, _BOOSTING)
+    samples_by_gradient = "goss" in (boosting, params.get("data_sample_strategy"))
     for canonical, names in _TUNED.items():
         known = [name for name in names if name in params]
         if len(known) > 1:
             raise SearchSpaceError(
                 f"{known} given, which LightGBM takes for one parameter; expected one of them."
             )
-        if not known:
-            free[names[0]] = space.parameters[canonical]
+        if known or (samples_by_gradient and canonical in _BAGGING):
+            continue
+        parameter = space.parameters[canonical]
+        if boosting in _FORESTS and canonical in _BAGGING:
+            parameter = _BAGGING[canonical]
+        free[names[0]] = parameter
     return free
 
 

@@ -161,19 +161,21 @@ class WarmStartSampler(BaseSampler):
         """The training tasks of an estimator that are not drawn on, as ``exclude`` asks.
 
         Args:
-            estimator: By default the one that was given to the sampler.
+            estimator: By default the one that was given to the sampler, or all that were.
         """
-        source = self._source_of(estimator)
-        return [] if source is None else list(source.excluded)
+        listed = [task for source in self._sources_of(estimator) for task in source.excluded]
+        return list({(task.source, task.id, task.metric): task for task in listed}.values())
 
     def similar_tasks(self, estimator: object = None) -> list[tuple[SourceTask, str]]:
         """The training tasks whose data look like the task's, excluded or not, and why.
 
         Args:
-            estimator: By default the one that was given to the sampler.
+            estimator: By default the one that was given to the sampler, or all that were.
         """
-        source = self._source_of(estimator)
-        return [] if source is None else [(task, alike.reason) for task, alike in source.similar]
+        listed = [pair for source in self._sources_of(estimator) for pair in source.similar]
+        return list(
+            {(t.source, t.id, t.metric): (t, alike.reason) for t, alike in listed}.values()
+        )
 
     def alignment(self, study: Study) -> Alignment | None:
         """How a study's parameters stand for hyperparameters; ``None`` if nothing is known.
@@ -195,9 +197,14 @@ class WarmStartSampler(BaseSampler):
             said = {} if branches is None else {branches.parameter: "chooses between estimators"}
             return merged(found, said=said)
 
-    def _source_of(self, estimator: object) -> Source | None:
-        name = self._estimator if estimator is None else self._knowledge.resolve(estimator)
-        return None if name is None else self._knowledge.source(name)
+    def _sources_of(self, estimator: object) -> list[Source]:
+        if estimator is not None:
+            names = [self._knowledge.resolve(estimator)]
+        else:
+            given = [self._estimator, *(self._choices or {}).values()]
+            names = [name for name in given if name is not None]
+        found = [self._knowledge.source(name) for name in dict.fromkeys(names)]
+        return [source for source in found if source is not None]
 
     # What Optuna calls.
 
@@ -291,7 +298,11 @@ class WarmStartSampler(BaseSampler):
             if branches.parameter in asked:
                 return self._chosen(study, trial, kept, branches)
             if branches.parameter not in trial.params:
-                return {}  # what all branches share
+                self._log_once(
+                    f"{sorted(asked)} asked for before {branches.parameter!r}, which chooses "
+                    f"between estimators: {type(self._then).__name__} samples them."
+                )
+                return {}
             kept = kept.part(branches, trial.params[branches.parameter])
         plan = kept.plans.get(trial.number)
         if plan is None or not _serves(plan, trial, asked):
@@ -318,6 +329,11 @@ class WarmStartSampler(BaseSampler):
                 distributions, estimators=self._choices, kind=self._knowledge.kind
             )
             kept.branches_from = names
+            if kept.branches is None and self._choices is not None and kept.trials.distributions:
+                self._warn_once(
+                    f"estimator={self._choices} given, but no parameter has all of these as its "
+                    f"choices: {type(self._then).__name__} samples alone."
+                )
         return kept.branches
 
     def _chosen(

@@ -73,7 +73,8 @@ class Standings:
         """
         columns = [self.estimators.index(e) if e in self.estimators else -1 for e in estimators]
         values = np.where(np.array(columns) < 0, np.nan, self.values[:, columns])
-        kept = (~np.isnan(values)).sum(axis=1) >= 2
+        _, first = np.unique(columns, return_index=True)
+        kept = (~np.isnan(values[:, first])).sum(axis=1) >= 2
         kept &= np.array([task not in set(without) for task in self.tasks], dtype=bool)
         if kept.sum() < _FEWEST_TASKS:
             return None

@@ -25,9 +25,9 @@ from warmstart.regret import regret
 
 WHAT: Final = (
     "Mean regret, among a training task's recorded runs, of the run that would be proposed first "
-    "if nothing of its family had been learned from (lengthscales and noise aside); of a random "
-    "run; and of the run nearest to the library's default. 'metaopt evaluate' learns anew for "
-    "each fold of families."
+    "if nothing of its family had been learned from (lengthscales and noise aside); of one drawn "
+    "at random from all its runs, proposed ones too; and of the run nearest to the library's "
+    "default. 'metaopt evaluate' learns anew for each fold of families."
 )
 _DIGITS: Final = 4
 _FEWEST_FAMILIES: Final = 3

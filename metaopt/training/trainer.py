@@ -102,7 +102,8 @@ def meta_train(
 
     Raises:
         HistoryError: If nothing is left to learn from, of one of ``estimators`` or at all;
-            ``exclude`` names what is not there; or there is no store at a path.
+            ``exclude`` names what is not there, or what ``base`` was learned from; or there is
+            no store at a path.
         ArtifactError: If the artifact can't be written, or ``base`` is no artifact that can be
             added to, or the same file.
 
@@ -121,6 +122,7 @@ def meta_train(
     given = named_canonically(read_histories(histories))
     if isinstance(estimators, str) or isinstance(exclude, str):
         raise HistoryError("A text given for estimators or exclude; expected a list of names.")
+    _refuse_known(exclude, known)
     kept = without(given, exclude)
     wanted = None if estimators is None else sorted({canonical_name(e) for e in estimators})
     if wanted is not None:
@@ -207,6 +209,23 @@ def _read_base(path: Path, out: Path | None) -> Base:
     return Base(
         priors, artifact.description.get("card", {}), artifact.digest, unpack_standings(artifact)
     )
+
+
+def _refuse_known(exclude: Collection[str], base: Base) -> None:
+    """What an artifact has learned from can't be left out of it any more.
+
+    Raises:
+        HistoryError: If a name is of one of its tasks.
+    """
+    tasks = [task for prior in base.priors.values() for task in prior.tasks]
+    learned = sorted(
+        set(exclude) & {n for t in tasks for n in (t.id, t.name, t.dataset, t.family)}
+    )
+    if learned:
+        raise HistoryError(
+            f"exclude={learned} given with an artifact to add to, which was learned from them; "
+            "expected names of the added histories alone. Train anew to leave them out."
+        )
 
 
 def _standings(histories: Sequence[History]) -> dict[str, Standings]:
