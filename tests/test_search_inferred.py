@@ -130,6 +130,7 @@ def test_text_and_polynomials_have_spaces():
     assert polynomials.parameters["polynomialfeatures__degree"] == Integer(1, 2)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few iterations
 def test_choices_of_text_are_set_as_tuples():
     texts = ["good film", "bad film", "good book", "bad book"] * 10
     search = WarmStartSearchCV(
