@@ -50,6 +50,7 @@ def main(rank: int, rendezvous: str, weights: str, out: str) -> None:
     fully_shard(model, mesh=mesh)
     parts = train(model, x[own], y[own], weights)
     torch.save([copies, [p.full_tensor() for p in parts]], f"{out}.{rank}")
+    dist.barrier()  # who leaves while the other still sends takes it down
     dist.destroy_process_group()
 
 

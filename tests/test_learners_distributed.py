@@ -27,6 +27,7 @@ def train_as(rank: int, n_processes: int, directory: str) -> None:
         meta_fit(LEARNER, TASKS, n_steps=N_STEPS, n_tasks=5, group=group)
     fit = meta_fit(LEARNER, TASKS, n_steps=N_STEPS, n_tasks=6, group=group)
     torch.save({"theta": fit.theta, "losses": fit.losses}, Path(directory, f"{rank}.pt"))
+    torch.distributed.barrier()  # who leaves while the other still sends takes it down
     torch.distributed.destroy_process_group()
 
 

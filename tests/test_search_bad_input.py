@@ -90,17 +90,18 @@ def test_a_constant_target_is_what_the_estimator_says(iris):
 def test_a_fold_with_one_class_fails_alone(iris):
     X, y = iris
     # In the first of these folds, nothing but class 0 is left to train on.
-    folds = [(np.arange(40), np.arange(40, 150)), *KFold(2, shuffle=True).split(X)]
-    search = WarmStartSearchCV(SVC(), C, n_trials=2, cv=folds, error_score=0.0)
+    folds = [(np.arange(40), np.arange(40, 150)), *KFold(2, shuffle=True, random_state=0).split(X)]
+    search = WarmStartSearchCV(SVC(), C, n_trials=2, cv=folds, error_score=0.0, random_state=0)
     with pytest.warns(FitFailedWarning, match=r"2 of 6 fits failed"):
         search.fit(X, y)
     assert list(search.cv_results_["split0_test_score"]) == [0.0, 0.0]
-    assert search.cv_results_["mean_test_score"].min() > 0.3
+    for other in ("split1_test_score", "split2_test_score"):
+        assert search.cv_results_[other].min() > 0.0
 
 
 def test_a_fold_without_a_score_is_nan_and_its_trial_failed(iris):
     X, y = iris
-    folds = [(np.arange(40), np.arange(40, 150)), *KFold(2, shuffle=True).split(X)]
+    folds = [(np.arange(40), np.arange(40, 150)), *KFold(2, shuffle=True, random_state=0).split(X)]
     search = WarmStartSearchCV(SVC(), C, n_trials=2, cv=folds)
     with pytest.raises(ValueError, match=r"None of the trials has a score on all folds"):
         search.fit(X, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,12 @@ from warmstart.artifact import Artifact
 from warmstart.axes import Axes, Axis
 from warmstart.descriptor import TaskDescriptor, describe
 from warmstart.distributions import external_value, parameter_of
-from warmstart.errors import UnknownEstimatorError
+from warmstart.errors import SearchSpaceError, UnknownEstimatorError
+from warmstart.estimator import Estimator
 from warmstart.knowledge import Histories, Knowledge, Source
 from warmstart.matching import Match
 from warmstart.proposals import Observations, Proposer, propose_batch
+from warmstart.search_spaces import search_space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,10 +85,11 @@ def suggest(
     proposer = Proposer(source.prior, axes, source.task_weights, seed=seed)
     d = len(source.prior.encoding.names)
     nothing = Observations(np.empty((0, d)), np.empty(0), np.empty((0, d)))
-    return [
+    suggested = [
         _values(axes, proposal.position, space)
         for proposal in propose_batch(proposer, nothing, n, seed=seed)
     ]
+    return suggested if space is not None else [_together(source.estimator, v) for v in suggested]
 
 
 def list_estimators(artifact: Artifact | str | os.PathLike[str] | None = None) -> pd.DataFrame:
@@ -147,6 +151,24 @@ def _axes(source: Source, space: Mapping[str, BaseDistribution]) -> Axes:
         for name, match in alignment.matched.items()
     }
     return Axes(axes, source.prior.encoding, fixed=alignment.missing)
+
+
+def _together(estimator: Estimator, values: dict[str, Any]) -> dict[str, Any]:
+    """Values without those that the library refuses beside the others.
+
+    As the shares of two penalties beside a solver that knows one: a history tells what was tried,
+    not what can't be.
+    """
+    conditions = dict(estimator.space.conditions)
+    with contextlib.suppress(SearchSpaceError, UnknownEstimatorError):
+        conditions |= search_space(estimator.name).conditions
+    refused = {
+        name
+        for name, condition in conditions.items()
+        if condition.parameter in values
+        and values[condition.parameter] not in set(condition.values)
+    }
+    return {name: value for name, value in values.items() if name not in refused}
 
 
 def _values(

@@ -56,6 +56,8 @@ def workers_from_environment() -> Iterator[Workers]:
     # θ is small: its gradient travels over gloo, on GPUs too.
     distributed.init_process_group("gloo")
     try:
-        yield Workers(distributed.get_rank(), distributed.get_world_size())
+        workers = Workers(distributed.get_rank(), distributed.get_world_size())
+        yield workers
+        workers.wait()  # who leaves while another still sends takes it down
     finally:
         distributed.destroy_process_group()

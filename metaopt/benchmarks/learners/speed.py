@@ -153,4 +153,5 @@ def _timed_rank(rank: int, n_processes: int, n_steps: int, directory: str) -> No
     train(n_steps=n_steps + _WARM)
     seconds = (time.perf_counter() - warm) - (warm - start)
     Path(directory, f"seconds{rank}").write_text(str(seconds))
+    torch.distributed.barrier()  # who leaves while the other still sends takes it down
     torch.distributed.destroy_process_group()
