@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -70,6 +70,7 @@ class Space:
         stand_ins: Canonical names that the user may tune, but was not seen to.
         axes: Those of the matched and those of the stand-ins.
         proposer: On these axes.
+        around: Others, of trials of which some values are set: a constant is in all of them.
     """
 
     distributions: Distributions
@@ -77,6 +78,7 @@ class Space:
     stand_ins: frozenset[str]
     axes: Axes
     proposer: Proposer
+    around: OrderedDict[Hashable, Proposer] = field(default_factory=OrderedDict)
 
 
 class Planner:
@@ -142,9 +144,13 @@ class Planner:
         untuned = {n: v for n, v in set_values.items() if n not in distributions}
         space = self._space(distributions, trials, untuned)
         around = self._around(space, set_values)
-        proposer = (
-            self._proposer(space.axes, space.alignment, around) if around else space.proposer
-        )
+        proposer = space.proposer
+        if around:
+            key = tuple(sorted(around.items()))
+            if key not in space.around:
+                _keep(space.around, key, self._proposer(space.axes, space.alignment, around))
+            space.around.move_to_end(key)
+            proposer = space.around[key]
         observations = self._observations(space, trials, avoid)
         proposal = proposer.propose(observations, rng, among=1 + _MORE_WHERE_TAKEN * len(avoid))
         values = {
