@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from metaopt.cli.data_options import MaxColumnsOption, MaxPerFamilyOption, MaxTreesOption
 from metaopt.cli.output import JsonOption, print_json
 
 
@@ -64,15 +65,9 @@ def bench_live(
     max_rows: Annotated[
         int | None, typer.Option(help="Of more rows to tune on a sample is taken. Default: 1500.")
     ] = None,
-    max_columns: Annotated[
-        int | None, typer.Option(help="Leave out data sets of more columns, encoded.")
-    ] = None,
-    max_per_family: Annotated[
-        int | None, typer.Option(help="Leave out more data sets of one family.")
-    ] = None,
-    max_trees: Annotated[
-        int | None, typer.Option(help="The most trees of a forest or rounds of boosting.")
-    ] = None,
+    max_columns: MaxColumnsOption = None,
+    max_per_family: MaxPerFamilyOption = None,
+    max_trees: MaxTreesOption = None,
     fit_seconds: Annotated[
         float, typer.Option(help="A fit in a study that takes more processor time is killed.")
     ] = 10.0,

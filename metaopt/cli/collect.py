@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from metaopt.cli.data_options import MaxColumnsOption, MaxPerFamilyOption, MaxTreesOption
 from metaopt.cli.output import JsonOption, print_json
 
 
@@ -52,15 +53,9 @@ def collect(
         Path | None, typer.Option(help="For these; the shipped one by default.")
     ] = None,
     max_rows: Annotated[int, typer.Option(help="Of more rows a sample is taken.")] = 1500,
-    max_columns: Annotated[
-        int | None, typer.Option(help="Leave out data sets of more columns, encoded.")
-    ] = None,
-    max_per_family: Annotated[
-        int | None, typer.Option(help="Leave out more data sets of one family.")
-    ] = None,
-    max_trees: Annotated[
-        int | None, typer.Option(help="The most trees of a forest or rounds of boosting.")
-    ] = None,
+    max_columns: MaxColumnsOption = None,
+    max_per_family: MaxPerFamilyOption = None,
+    max_trees: MaxTreesOption = None,
     folds: Annotated[int, typer.Option(help="Of the cross-validation.")] = 3,
     fit_seconds: Annotated[
         float, typer.Option(help="A fit that takes more processor time is killed.")
