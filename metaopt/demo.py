@@ -283,6 +283,8 @@ def _plot(report: DemoReport) -> None:
     axes.axhline(report.default, color="grey", linestyle=":", label="the library's defaults")
     # The first trials may be far off; only a logarithm shows both ends.
     axes.set_yscale("log")
+    for write in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        write("{x:g}")  # plain numbers, not powers of ten
     axes.set(
         xlabel="trials",
         ylabel=f"lowest {_words(options.metric)} so far",
