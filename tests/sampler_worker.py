@@ -12,14 +12,16 @@ import sys
 from typing import Any
 
 import optuna
-from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from warmstart.artifact import Artifact
+from warmstart.provenance import ATTRIBUTE
 from warmstart.sampler import WarmStartSampler
 
 ESTIMATOR = "sklearn.svm.SVC"
+#: Numbers of the trials that may be left to another sampler, though all parameters are known.
+TURNS_OF_THEN = frozenset(range(11, 1000, 2))
 
 
 def objective(trial: optuna.Trial) -> float:
@@ -39,8 +41,12 @@ def mixed_objective(trial: optuna.Trial) -> float:
 def warm(
     artifact: Artifact | str | None = None, *, seed: int = 0, **options: Any
 ) -> WarmStartSampler:
-    options.setdefault("then", TPESampler(seed=seed))
     return WarmStartSampler(estimator=ESTIMATOR, artifact=artifact, seed=seed, **options)
+
+
+def left_to_then(study: optuna.Study) -> set[int]:
+    """The numbers of the trials of which the meta-learner chose no value."""
+    return {t.number for t in study.get_trials(deepcopy=False) if ATTRIBUTE not in t.user_attrs}
 
 
 def open_storage(where: str) -> BaseStorage:

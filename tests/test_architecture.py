@@ -99,6 +99,7 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
         {
             "branches",
             "constraints",
+            "delegation",
             "distributions",
             "explanation",
             "lightgbm",

@@ -129,7 +129,7 @@ def test_both_ways_and_tpe_are_compared_end_to_end(tmp_path):
     assert report.data["failures"] == []
     figures = report.data["sources"]["honest"]["bowls"]
     assert set(figures) == {"tpe", "cmaes5", "own5"}
-    assert figures["own5"]["proposed"] == 1.0
+    assert figures["own5"]["proposed"] == pytest.approx(11 / 12)  # the twelfth is TPE's
     assert figures["own5"]["area"] < figures["tpe"]["area"]
     assert [(test["method"], test["other"]) for test in report.data["tests"]] == [
         ("own5", "tpe"),

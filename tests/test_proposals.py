@@ -390,11 +390,3 @@ def test_the_sixth_trial_is_drawn_whatever_the_source_tasks_say() -> None:
     assert (probe.portfolio_share, probe.transfer_share) == (0.0, 0.0)
     draws = {proposer().propose(observations, rng(i)).position.tobytes() for i in range(20)}
     assert len(draws) == 20
-
-
-def test_every_fourth_trial_from_the_twelfth_on_doubts_the_source_tasks() -> None:
-    prior = learned()
-    proposer = Proposer(prior, axes(), alike(prior), seed=0)
-    proposals, _ = run(proposer, family(9, seed=0)[8].losses, 17)
-    doubting = [number for number, p in enumerate(proposals) if p.transfer_share == 0.0]
-    assert doubting == [5, 11, 15]  # the sixth is drawn at random

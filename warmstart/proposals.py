@@ -35,12 +35,9 @@ _KEY_DIGITS = 5
 _MOST_TRIALS = 150
 # The new task's lengthscales are fitted anew whenever trials have grown by a third.
 _FIRST_FIT = 10
-# Source tasks may be believed too firmly to look elsewhere. Where all that they praise is bad,
-# only a trial that they had no say in can tell; later, now and then a trial doubts them.
+# Where all that the source tasks praise is bad, only a trial that they had no say in can tell.
 _PROBE_AFTER = 5
 _N_PROBED = 64  # until one is found that was not tried
-_FIRST_DOUBT = 10
-_DOUBT_EVERY = 4
 _FIT_GROWTH = 4 / 3
 
 
@@ -166,7 +163,6 @@ class Proposer:
             self._weights,
             trials,
             own_lengthscales=self._lengthscales(observations),
-            alone=_is_alone(len(observations.losses)),
         )
         candidates = self._worth_judging(posterior, observations, taken, rng)
         scores = posterior.improvement_of(candidates.rows)
@@ -310,11 +306,6 @@ class Proposer:
         if not free:
             return int(order[0])
         return free[int(rng.integers(len(free)))] if among > 1 else free[0]
-
-
-def _is_alone(n: int) -> bool:
-    """Whether the trial after ``n`` finished ones doubts the source tasks."""
-    return n >= _FIRST_DOUBT and n % _DOUBT_EVERY == _DOUBT_EVERY - 1
 
 
 def _thinned(losses: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from warmstart.alignment import Alignment, merged
 from warmstart.artifact import Artifact
 from warmstart.branches import Branches, choose_branch, find_branches
+from warmstart.delegation import is_delegated, memoryless_tpe
 from warmstart.descriptor import TaskDescriptor
 from warmstart.distributions import parameter_of
 from warmstart.errors import SearchSpaceError, WarmStartWarning
@@ -58,7 +59,9 @@ class WarmStartSampler(BaseSampler):
     yours, and from the trials so far it predicts how good each configuration will be; how much
     the other data sets have to say is decided by how well they explain the trials. Parameters
     that nothing is known of are left to ``then``; so is every study with several objectives, and
-    every study of an estimator that nothing is known of.
+    every study of an estimator that nothing is known of. From the twelfth trial on every fourth
+    is left to ``then`` as a whole, and every second where the trials speak against the sources:
+    it finds what they miss (see ``warmstart.delegation``).
 
     A trial's whole configuration is chosen when its first value is asked for, and written to the
     trial's user attribute ``"warmstart"`` before it is served: workers on one storage don't
@@ -72,7 +75,8 @@ class WarmStartSampler(BaseSampler):
             of its choices stands for; without it, choices such as ``"SVC"`` or ``"lgbm"`` tell.
         task: What is known of the data, from ``warmstart.describe(X, y)``.
         metric: What the objective measures, such as ``"accuracy"``; ``None`` for anything.
-        then: Sampler for all that nothing is known of; ``TPESampler(seed=seed)`` by default.
+        then: Sampler for all that nothing is known of; ``TPESampler(seed=seed)`` by default. In
+            the trials that it has to itself, that one samples each parameter on its own.
         artifact: An artifact, or the path of one, in place of the shipped one.
         exclude: Training tasks not to draw on: ids, names, data sets or families; ``"similar"``
             for those whose data look like ``task``.
@@ -124,6 +128,7 @@ class WarmStartSampler(BaseSampler):
             }
         elif estimator is not None:
             self._estimator = self._knowledge.resolve(estimator)
+        self._is_then_given = then is not None
         self._then = TPESampler(seed=seed) if then is None else then
         self._start_empty()
         if self._estimator is not None and self._knowledge.source(self._estimator) is None:
@@ -227,6 +232,7 @@ class WarmStartSampler(BaseSampler):
         self._then.after_trial(study, trial, state, values)
         with self._lock:
             kept = self._study(study)
+            kept.delegated.pop(trial.number, None)
             for own in kept.parts(kept.branches):
                 own.plans.pop(trial.number, None)
 
@@ -248,6 +254,8 @@ class WarmStartSampler(BaseSampler):
                     matched |= set(planner.alignment(own.trials.distributions).matched)
             if branches is not None and matched:
                 matched.add(branches.parameter)
+            elif matched and self._is_then_given and self._delegates(study, trial, kept, kept):
+                matched = set()
             if matched and all(name in matched for name in kept.trials.distributions):
                 return {}  # as what is left to ``then`` would be
         space = self._then.infer_relative_search_space(study, trial)
@@ -277,8 +285,12 @@ class WarmStartSampler(BaseSampler):
         if len(study.directions) == 1:
             with self._lock:
                 values = self._planned(study, trial, {param_name: param_distribution})
+                is_delegated = self._study(study).delegated.get(trial.number, False)
             if param_name in values:
                 return values[param_name]
+            if is_delegated and not self._is_then_given:
+                tpe = memoryless_tpe(self._seed, trial.number, param_name)
+                return tpe.sample_independent(study, trial, param_name, param_distribution)
         else:
             self._log_once(
                 f"A study of {len(study.directions)} objectives: "
@@ -292,7 +304,9 @@ class WarmStartSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, asked: Mapping[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Values for those of the asked parameters that something is known of."""
-        kept = self._study(study)
+        kept = whole = self._study(study)
+        if whole.delegated.get(trial.number, False):
+            return {}
         branches = self._branches(kept, {**trial.distributions, **asked})
         if branches is not None:
             if branches.parameter in asked:
@@ -307,7 +321,7 @@ class WarmStartSampler(BaseSampler):
         plan = kept.plans.get(trial.number)
         if plan is None or not _serves(plan, trial, asked):
             try:
-                plan = self._new_plan(study, trial, kept, asked, plan)
+                plan = self._new_plan(study, trial, whole, kept, asked, plan)
             except (SearchSpaceError, np.linalg.LinAlgError) as error:
                 self._warn_once(
                     f"{type(self._then).__name__} samples where planning fails: {error}"
@@ -370,6 +384,7 @@ class WarmStartSampler(BaseSampler):
         self,
         study: Study,
         trial: FrozenTrial,
+        whole: _Study,
         kept: _Study,
         asked: Mapping[str, BaseDistribution],
         earlier: Plan | None,
@@ -385,6 +400,8 @@ class WarmStartSampler(BaseSampler):
         if planner is None or not set(asked) & set(planner.alignment(known).matched):
             return None
         self._report(kept, planner, known, trials)
+        if self._delegates(study, trial, whole, kept):
+            return None
         plan = None
         if earlier is not None and len(asked) == 1 and _fits(earlier, trial):
             own = {**earlier.distributions, **asked}
@@ -412,6 +429,18 @@ class WarmStartSampler(BaseSampler):
             if attempt + 1 < _MOST_RETREATS:
                 plan = None
         return plan
+
+    def _delegates(self, study: Study, trial: FrozenTrial, whole: _Study, kept: _Study) -> bool:
+        """Whether a trial is left to ``then``; once decided, it stays so.
+
+        Not where there are constraints, which not all samplers know of.
+        """
+        if trial.number not in whole.delegated:
+            trials = kept.read(study, trial)
+            whole.delegated[trial.number] = not kept.trials.is_constrained and is_delegated(
+                trial.number, trials
+            )
+        return whole.delegated[trial.number]
 
     def _publish(self, study: Study, trial: FrozenTrial, planner: Planner, plan: Plan) -> None:
         source, proposal = planner.source, plan.proposal
@@ -527,6 +556,7 @@ class _Study:
         trials: What was read of its trials.
         planner: Of the estimator.
         plans: Of the trials that run in this process, by number.
+        delegated: Which of these are left to ``then``.
         inferred: The estimator that the parameters belong to.
         inferred_from: Names of the parameters that said so.
         is_reported: Whether the sources were logged.
@@ -542,6 +572,7 @@ class _Study:
     trials: TrialReader = field(default_factory=TrialReader)
     planner: Planner | None = None
     plans: dict[int, Plan] = field(default_factory=dict)
+    delegated: dict[int, bool] = field(default_factory=dict)
     inferred: str | None = None
     inferred_from: frozenset[str] = frozenset()
     is_reported: bool = False

@@ -51,11 +51,13 @@ class TrialReader:
     Attributes:
         distributions: What each parameter was suggested from by name, in the trial of the
             largest number.
+        is_constrained: Whether a trial said how far it is from its constraints.
     """
 
     def __init__(self, only: tuple[str, Any] | None = None) -> None:
         self._only = only
         self.distributions: dict[str, BaseDistribution] = {}
+        self.is_constrained = False
         self._told_by: dict[str, int] = {}
         self._finished: dict[int, StudyTrial] = {}
         self._violations: dict[int, float] = {}
@@ -95,6 +97,7 @@ class TrialReader:
                     continue
                 self._finished[trial.number] = own
                 violation = constraint_violation(trial)
+                self.is_constrained |= violation is not None
                 if violation is not None or trial.state == TrialState.COMPLETE:
                     self._violations[trial.number] = violation or 0.0
         abandoned = {trial.number for trial in running[:-_MOST_PENDING]}
