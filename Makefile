@@ -54,7 +54,7 @@ artifact: $(VENV)/installed-dev
 
 weights: $(VENV)/installed-dev
 	$(BIN)/metaopt train curves $(if $(DATA),--data $(DATA)) --out warmstart/artifacts/curves.safetensors
-	$(BIN)/metaopt train optimizer --updates 120 --out meta-training \
+	$(BIN)/metaopt train optimizer --updates 60 --out meta-training \
 		--weights metaopt/optim/weights/lstm.safetensors
 	$(BIN)/metaopt train optimizer --schedule --updates 20 --out meta-training-schedule \
 		--weights metaopt/optim/weights/schedule.safetensors

@@ -23,7 +23,7 @@ _MOST_FINISHED: Final = 50
 _MOST_STOPPED: Final = 100
 # For each trial in a row that was stopped, thresholds fall by so much (log odds): where all are
 # stopped, the incumbent may be a bad one that others merely begin worse than.
-_LENIENCY: Final = 0.06
+_LENIENCY: Final = 0.045
 
 
 class WarmStartPruner(BasePruner):
