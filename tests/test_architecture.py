@@ -108,6 +108,7 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
             "provenance",
             "pruner",
             "sampler",
+            "study_memory",
             "study_trials",
             "suggestion",
         },

@@ -13,7 +13,7 @@ Notation:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from warmstart.catalogue import ESTIMATORS, resolve_estimator
 from warmstart.errors import UnknownEstimatorError
 from warmstart.names import own_words, spelling
+from warmstart.study_trials import StudyTrial
 
 # How far an estimator may be from its standing on the task that is most like the new one,
 _OWN_DEVIATION: Final = 0.3
@@ -48,6 +49,20 @@ class Branches:
 
     parameter: str
     estimators: Mapping[object, str | None]
+
+    def seen(self, trials: Iterable[StudyTrial]) -> tuple[list[np.ndarray], list[int]]:
+        """The losses of each branch's finished trials, and how many run, in order of choices."""
+        choices = list(self.estimators)
+        losses: list[list[float]] = [[] for _ in choices]
+        n_running = [0 for _ in choices]
+        for trial in trials:
+            if trial.params.get(self.parameter) in choices:
+                branch = choices.index(trial.params[self.parameter])
+                if trial.loss is None:
+                    n_running[branch] += 1
+                else:
+                    losses[branch].append(trial.loss)
+        return [np.array(own) for own in losses], n_running
 
 
 def find_branches(

@@ -21,6 +21,7 @@ Notation:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,8 +87,8 @@ _MOST_NOISE = 0.1  # more says that the sources are noise, not that the new task
 _JITTER = 1e-6
 _MOST_JITTERS = 6  # each ten times the one before
 _USUAL_LENGTHSCALE = 0.6
-_OWN_MEAN = -1.0  # of z where the new task is believed alone,
-_OWN_LEVEL = 4.0  # and the variance of that
+OWN_MEAN = -1.0  # of z where the new task is believed alone,
+OWN_LEVEL = 4.0  # and the variance of that
 # The grid of a and b, in units of the spread of the losses seen.
 _BELOW_BEST = np.array([0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
 _RANGE = np.array([0.5, 1.0, 2.0, 4.0, 10.0, 30.0])
@@ -95,11 +96,12 @@ _RANGE = np.array([0.5, 1.0, 2.0, 4.0, 10.0, 30.0])
 _CAP = 20.0
 # Components and grid points with less than this share of the largest weight are left out.
 _LEAST_WEIGHT = 0.002
+_NEGLIGIBLE = 1e-5
 _MOST_TERMS = 32
 _GLANCE_TERMS = 8
 _GLANCE_COMPONENTS = 2
 # Source tasks that don't foretell each other still count for this much.
-_LEAST_TRUST = 0.02
+LEAST_TRUST = 0.02
 # The portfolio's say is this, squared, over the number of trials from there on.
 _PORTFOLIO_TRIALS = 3.0
 _PORTFOLIO_REMAINDER = 0.3
@@ -203,6 +205,27 @@ class Candidates:
         return both
 
 
+@dataclass(frozen=True)
+class Term:
+    """What one component says of ``M`` candidates, at ``q`` points of the grid.
+
+    Attributes:
+        weights: Posterior weights, ``(q,)``.
+        grid: Indices of the points, ``(q,)``.
+        best: The best loss there, ``(q,)``.
+        extent: The range of the losses, ``(q,)``.
+        means: Of ``z``, ``(M, q)``.
+        variance: Of ``z``, without the noise of a trial, ``(M,)``.
+    """
+
+    weights: np.ndarray
+    grid: np.ndarray
+    best: np.ndarray
+    extent: np.ndarray
+    means: np.ndarray
+    variance: np.ndarray
+
+
 class Posterior:
     """The mixture after some trials.
 
@@ -268,7 +291,7 @@ class Posterior:
         between_tasks = self._spread @ self._spread.T
         # Pending trials are no evidence; they only lower the uncertainty around them.
         told = slice(0, self._n_finished)
-        trust = (1.0, max(self._prior.trust, _LEAST_TRUST))
+        trust = (1.0, max(self._prior.trust, LEAST_TRUST))
         self._factors = []
         self._residuals = []
         log_weights = np.empty((len(self._components), len(self._best)))
@@ -278,9 +301,9 @@ class Posterior:
                 K = K + component.transfer * between_tasks
                 mean = self._mean
             else:
-                K = K + _OWN_LEVEL
-                mean = np.full(n, _OWN_MEAN)
-            K[np.diag_indices(n)] += _NOISE_SHARE * min(self._prior.noise, _MOST_NOISE)
+                K = K + OWN_LEVEL
+                mean = np.full(n, OWN_MEAN)
+            K[np.diag_indices(n)] += trial_noise(self._prior)
             L = _cholesky(K)
             residual = _solve(L, self._z - mean[:, None])
             log_likelihood = (
@@ -365,36 +388,56 @@ class Posterior:
             least[np.argsort(-self.shares, kind="stable")[_GLANCE_COMPONENTS:]] = np.inf
         return least
 
-    def _expected_improvement(self, candidates: Candidates, least: np.ndarray) -> np.ndarray:
-        from scipy.special import ndtr
+    def terms(self, candidates: Candidates, least: np.ndarray | None = None) -> Iterator[Term]:
+        """The terms of the mixture: what each component says of candidates.
 
-        E, mean = candidates.features, candidates.mean
-        total = np.zeros(len(E))
-        across = self._covariances(E)
-        best = self._z[: self._n_finished].min(axis=0)
+        Args:
+            candidates: Made with the posterior's prior weights.
+            least: The weight from which on a term counts, for each component; by default all
+                count that change any figure.
+        """
+        if least is None:
+            least = np.full(len(self._components), _NEGLIGIBLE * self._weights.max())
+        n = len(candidates.features)
+        across = self._covariances(candidates.features)
         between_tasks = candidates.spread @ self._spread.T
         for i, component in enumerate(self._components):
             chosen = np.flatnonzero(self._weights[i] >= least[i])
             if not len(chosen):
                 continue
             k = across.own(component)
-            variance = np.full(len(E), component.smooth + component.rough)
+            variance = np.full(n, component.smooth + component.rough)
             if component.transfer:
                 k += component.transfer * between_tasks
                 variance += component.transfer * candidates.variance
             else:
-                k += _OWN_LEVEL
-                variance += _OWN_LEVEL
+                k += OWN_LEVEL
+                variance += OWN_LEVEL
             V = _solve(self._factors[i], k.T)
             variance -= np.einsum("nm,nm->m", V, V)
-            deviation = np.sqrt(np.maximum(variance, 1e-8))[:, None]
-            expected = V.T @ self._residuals[i][:, chosen]
-            expected += (mean if component.transfer else np.full(len(E), _OWN_MEAN))[:, None]
-            goal = best[chosen][None]
-            u = (goal - expected) / deviation
+            means = V.T @ self._residuals[i][:, chosen]
+            means += (candidates.mean if component.transfer else np.full(n, OWN_MEAN))[:, None]
+            yield Term(
+                weights=self._weights[i, chosen],
+                grid=chosen,
+                best=self._best[chosen],
+                extent=self._range[chosen],
+                means=means,
+                variance=np.maximum(variance, 1e-8),
+            )
+
+    def _expected_improvement(self, candidates: Candidates, least: np.ndarray) -> np.ndarray:
+        from scipy.special import ndtr
+
+        total = np.zeros(len(candidates.features))
+        best = self._z[: self._n_finished].min(axis=0)
+        for term in self.terms(candidates, least):
+            deviation = np.sqrt(term.variance)[:, None]
+            goal = best[term.grid][None]
+            u = (goal - term.means) / deviation
             gain = np.exp(goal) * ndtr(u)
-            gain -= np.exp(expected + 0.5 * deviation**2) * ndtr(u - deviation)
-            total += gain @ self._weights[i, chosen]
+            gain -= np.exp(term.means + 0.5 * deviation**2) * ndtr(u - deviation)
+            total += gain @ term.weights
         return total
 
 
@@ -496,6 +539,11 @@ def portfolio_improvement(
         return np.asarray(1.0 - regrets @ weights)
     reached = from_log_regret(tried).min(axis=0)
     return np.asarray(np.maximum(reached - regrets, 0.0) @ weights)
+
+
+def trial_noise(prior: Prior) -> float:
+    """The variance of ``z`` by which repeats of a configuration would differ."""
+    return _NOISE_SHARE * min(prior.noise, _MOST_NOISE)
 
 
 def first_improvement(

@@ -8,7 +8,6 @@ import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -36,7 +35,8 @@ from warmstart.provenance import (
     read_provenance,
 )
 from warmstart.space import Parameter
-from warmstart.study_trials import StudyTrial, TrialReader
+from warmstart.study_memory import StudyMemory
+from warmstart.study_trials import StudyTrial
 from warmstart.threads import one_thread
 
 _logger = optuna.logging.get_logger("optuna.warmstart")
@@ -143,7 +143,7 @@ class WarmStartSampler(BaseSampler):
 
     def _start_empty(self) -> None:
         self._lock = threading.RLock()
-        self._studies: OrderedDict[tuple[int, int], _Study] = OrderedDict()
+        self._studies: OrderedDict[tuple[int, int], StudyMemory] = OrderedDict()
         self._warned: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -332,7 +332,9 @@ class WarmStartSampler(BaseSampler):
             kept.plans[trial.number] = plan
         return {name: plan.values[name] for name in asked if name in plan.values}
 
-    def _branches(self, kept: _Study, known: Mapping[str, BaseDistribution]) -> Branches | None:
+    def _branches(
+        self, kept: StudyMemory, known: Mapping[str, BaseDistribution]
+    ) -> Branches | None:
         """The parameter by which a study chooses between estimators."""
         if self._estimator is not None:
             return None
@@ -351,7 +353,7 @@ class WarmStartSampler(BaseSampler):
         return kept.branches
 
     def _chosen(
-        self, study: Study, trial: FrozenTrial, kept: _Study, branches: Branches
+        self, study: Study, trial: FrozenTrial, kept: StudyMemory, branches: Branches
     ) -> dict[str, Any]:
         """The choice of an estimator, if it is known how they stand; else none."""
         choices = list(branches.estimators)
@@ -366,26 +368,16 @@ class WarmStartSampler(BaseSampler):
         )
         if known is None:
             return {}
-        trials = kept.read(study, trial)
-        losses: list[list[float]] = [[] for _ in choices]
-        n_running = [0 for _ in choices]
-        for other in trials:
-            if other.params.get(branches.parameter) in choices:
-                branch = choices.index(other.params[branches.parameter])
-                if other.loss is None:
-                    n_running[branch] += 1
-                else:
-                    losses[branch].append(other.loss)
+        losses, n_running = branches.seen(kept.read(study, trial))
         rng = np.random.default_rng([self._seed, trial.number, _BRANCH_STREAM])
-        branch = choose_branch(*known, [np.array(own) for own in losses], n_running, rng)
-        return {branches.parameter: choices[branch]}
+        return {branches.parameter: choices[choose_branch(*known, losses, n_running, rng)]}
 
     def _new_plan(
         self,
         study: Study,
         trial: FrozenTrial,
-        whole: _Study,
-        kept: _Study,
+        whole: StudyMemory,
+        kept: StudyMemory,
         asked: Mapping[str, BaseDistribution],
         earlier: Plan | None,
     ) -> Plan | None:
@@ -430,7 +422,9 @@ class WarmStartSampler(BaseSampler):
                 plan = None
         return plan
 
-    def _delegates(self, study: Study, trial: FrozenTrial, whole: _Study, kept: _Study) -> bool:
+    def _delegates(
+        self, study: Study, trial: FrozenTrial, whole: StudyMemory, kept: StudyMemory
+    ) -> bool:
         """Whether a trial is left to ``then``; once decided, it stays so.
 
         Not where there are constraints, which not all samplers know of.
@@ -458,7 +452,7 @@ class WarmStartSampler(BaseSampler):
         )
         study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, provenance.to_json())
 
-    def _planner(self, kept: _Study, known: Mapping[str, BaseDistribution]) -> Planner | None:
+    def _planner(self, kept: StudyMemory, known: Mapping[str, BaseDistribution]) -> Planner | None:
         """The planner of the estimator that a study tunes; ``None`` if nothing is known of it."""
         name = kept.estimator if kept.is_part else self._estimator
         if name is None and not kept.is_part:
@@ -478,13 +472,13 @@ class WarmStartSampler(BaseSampler):
             kept.plans.clear()
         return kept.planner
 
-    def _study(self, study: Study) -> _Study:
+    def _study(self, study: Study) -> StudyMemory:
         """What is kept of a study; nothing of it is needed, all of it saves time."""
         storage = study._storage
         key = (id(storage), study._study_id)
         kept = self._studies.get(key)
         if kept is None or kept.storage() is not storage:
-            kept = _Study(weakref.ref(storage))
+            kept = StudyMemory(weakref.ref(storage))
             self._studies[key] = kept
             if len(self._studies) > _MOST_STUDIES:
                 self._studies.popitem(last=False)
@@ -495,7 +489,7 @@ class WarmStartSampler(BaseSampler):
 
     def _report(
         self,
-        kept: _Study,
+        kept: StudyMemory,
         planner: Planner,
         known: Mapping[str, BaseDistribution],
         trials: Sequence[StudyTrial],
@@ -545,64 +539,6 @@ class WarmStartSampler(BaseSampler):
         if message not in self._warned:
             self._warned.add(message)
             _logger.info(message)
-
-
-@dataclass
-class _Study:
-    """What a sampler has computed for one study.
-
-    Attributes:
-        storage: The study's, to tell another one at the same address.
-        trials: What was read of its trials.
-        planner: Of the estimator.
-        plans: Of the trials that run in this process, by number.
-        delegated: Which of these are left to ``then``.
-        inferred: The estimator that the parameters belong to.
-        inferred_from: Names of the parameters that said so.
-        is_reported: Whether the sources were logged.
-        reported_names: Parameters whose match was logged.
-        is_part: Whether only the trials of one branch are seen.
-        estimator: Of that branch.
-        branches: Of the study, if it chooses between estimators.
-        branches_from: Names of the parameters that said so.
-        by_choice: What is kept of each branch.
-    """
-
-    storage: weakref.ref[Any]
-    trials: TrialReader = field(default_factory=TrialReader)
-    planner: Planner | None = None
-    plans: dict[int, Plan] = field(default_factory=dict)
-    delegated: dict[int, bool] = field(default_factory=dict)
-    inferred: str | None = None
-    inferred_from: frozenset[str] = frozenset()
-    is_reported: bool = False
-    reported_names: set[str] = field(default_factory=set)
-    is_part: bool = False
-    estimator: str | None = None
-    branches: Branches | None = None
-    branches_from: frozenset[str] = frozenset()
-    by_choice: dict[object, _Study] = field(default_factory=dict)
-
-    def parts(self, branches: Branches | None) -> list[_Study]:
-        """What is kept of each branch; all in one where there are none."""
-        if branches is None:
-            return [self]
-        return [self.part(branches, choice) for choice in branches.estimators]
-
-    def part(self, branches: Branches, choice: object) -> _Study:
-        """What is kept of one branch."""
-        if choice not in self.by_choice:
-            self.by_choice[choice] = _Study(
-                self.storage,
-                trials=TrialReader(only=(branches.parameter, choice)),
-                is_part=True,
-                estimator=branches.estimators.get(choice),
-            )
-        return self.by_choice[choice]
-
-    def read(self, study: Study, trial: FrozenTrial) -> list[StudyTrial]:
-        """The study's trials but this one, as they are now."""
-        return self.trials.read(study, before=trial.number)
 
 
 def _fixed(study: Study, trial: FrozenTrial) -> dict[str, Any]:

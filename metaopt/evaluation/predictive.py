@@ -15,12 +15,18 @@ from typing import Final
 
 import numpy as np
 
-from warmstart import posterior as model
-from warmstart.posterior import Candidates, Posterior
+from warmstart.posterior import (
+    COMPONENTS,
+    LEAST_TRUST,
+    OWN_LEVEL,
+    OWN_MEAN,
+    Candidates,
+    Posterior,
+    trial_noise,
+)
 from warmstart.prior import Prior
 from warmstart.regret import EPSILON
 
-_LEAST_WEIGHT: Final = 1e-5  # of the largest: what lies below it changes no figure
 _SMALLEST: Final = 1e-300
 
 
@@ -81,18 +87,18 @@ def before_trials(prior: Prior, candidates: Candidates, *, transfer: bool = True
         candidates: The configurations.
         transfer: Whether the source tasks are drawn on.
     """
-    trust = max(prior.trust, model._LEAST_TRUST)
+    trust = max(prior.trust, LEAST_TRUST)
     weights, means, variances = [], [], []
-    for component in model.COMPONENTS:
-        variance = component.smooth + component.rough + _noise(prior)
+    for component in COMPONENTS:
+        variance = component.smooth + component.rough + trial_noise(prior)
         if component.transfer:
             weights.append(component.share * trust * transfer)
             means.append(candidates.mean)
             variances.append(variance + component.transfer * candidates.variance)
         else:
             weights.append(component.share)
-            means.append(np.full(len(candidates.mean), model._OWN_MEAN))
-            variances.append(np.full(len(candidates.mean), variance + model._OWN_LEVEL))
+            means.append(np.full(len(candidates.mean), OWN_MEAN))
+            variances.append(np.full(len(candidates.mean), variance + OWN_LEVEL))
     k = len(weights)
     return Prediction(
         weights=np.array(weights) / np.sum(weights),
@@ -111,42 +117,16 @@ def after_trials(prior: Prior, posterior: Posterior, candidates: Candidates) -> 
         posterior: The mixture after some trials.
         candidates: The configurations, made with the posterior's prior weights.
     """
-    least = _LEAST_WEIGHT * posterior._weights.max()
-    across = posterior._covariances(candidates.features)
-    between_tasks = candidates.spread @ posterior._spread.T
-    n = len(candidates.features)
-    weights, best, extent, means, deviations = [], [], [], [], []
-    for i, component in enumerate(posterior._components):
-        chosen = np.flatnonzero(posterior._weights[i] >= least)
-        if not len(chosen):
-            continue
-        covariance = across.own(component)
-        variance = np.full(n, component.smooth + component.rough)
-        if component.transfer:
-            covariance = covariance + component.transfer * between_tasks
-            variance += component.transfer * candidates.variance
-            mean = candidates.mean
-        else:
-            covariance = covariance + model._OWN_LEVEL
-            variance += model._OWN_LEVEL
-            mean = np.full(n, model._OWN_MEAN)
-        explained = model._solve(posterior._factors[i], covariance.T)
-        variance -= np.einsum("nm,nm->m", explained, explained)
-        deviation = np.sqrt(np.maximum(variance, 1e-8) + _noise(prior))
-        weights.append(posterior._weights[i, chosen])
-        best.append(posterior._best[chosen])
-        extent.append(posterior._range[chosen])
-        means.append(mean[:, None] + explained.T @ posterior._residuals[i][:, chosen])
-        deviations.append(np.repeat(deviation[:, None], len(chosen), axis=1))
-    kept = np.concatenate(weights)
+    terms = list(posterior.terms(candidates))
+    weights = np.concatenate([term.weights for term in terms])
+    deviations = [
+        np.repeat(np.sqrt(t.variance + trial_noise(prior))[:, None], len(t.weights), axis=1)
+        for t in terms
+    ]
     return Prediction(
-        weights=kept / kept.sum(),
-        best=np.concatenate(best),
-        extent=np.concatenate(extent),
-        means=np.concatenate(means, axis=1),
+        weights=weights / weights.sum(),
+        best=np.concatenate([term.best for term in terms]),
+        extent=np.concatenate([term.extent for term in terms]),
+        means=np.concatenate([term.means for term in terms], axis=1),
         deviations=np.concatenate(deviations, axis=1),
     )
-
-
-def _noise(prior: Prior) -> float:
-    return model._NOISE_SHARE * min(prior.noise, model._MOST_NOISE)
