@@ -16,12 +16,12 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBSto
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from warmstart.artifact import Artifact
-from warmstart.provenance import ATTRIBUTE
+from warmstart.provenance import META_LEARNER, read_provenance
 from warmstart.sampler import WarmStartSampler
 
 ESTIMATOR = "sklearn.svm.SVC"
-#: Numbers of the trials that may be left to another sampler, though all parameters are known.
-TURNS_OF_THEN = frozenset(range(11, 1000, 2))
+#: Numbers of the trials that may be left to TPE, though all parameters are known.
+TURNS_OF_TPE = frozenset(range(11, 1000, 2))
 
 
 def objective(trial: optuna.Trial) -> float:
@@ -44,9 +44,10 @@ def warm(
     return WarmStartSampler(estimator=ESTIMATOR, artifact=artifact, seed=seed, **options)
 
 
-def left_to_then(study: optuna.Study) -> set[int]:
+def not_planned(study: optuna.Study) -> set[int]:
     """The numbers of the trials of which the meta-learner chose no value."""
-    return {t.number for t in study.get_trials(deepcopy=False) if ATTRIBUTE not in t.user_attrs}
+    said = {t.number: read_provenance(t.user_attrs) for t in study.get_trials(deepcopy=False)}
+    return {n for n, own in said.items() if own is None or own.by != META_LEARNER}
 
 
 def open_storage(where: str) -> BaseStorage:

@@ -23,7 +23,7 @@ from optuna.distributions import (
 )
 from optuna.samplers import RandomSampler, TPESampler
 from safetensors.numpy import save
-from sampler_worker import ESTIMATOR, TURNS_OF_THEN, left_to_then, objective
+from sampler_worker import ESTIMATOR, TURNS_OF_TPE, not_planned, objective
 from small_artifact import svc_histories
 
 from warmstart.artifact import METADATA_KEY, read_artifact, write_artifact
@@ -349,7 +349,7 @@ def test_a_study_copied_into_another_direction_is_read_anew() -> None:
     turned.add_trials(study.trials)
     turned.optimize(objective, n_trials=20)
     assert turned.best_value > 10  # the worst corner of a space that goes to 41
-    assert left_to_then(turned) <= TURNS_OF_THEN
+    assert not_planned(turned) <= TURNS_OF_TPE
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_a_study_whose_parameter_changes_its_meaning_goes_on() -> None:
         for _ in range(4):
             study.tell(study.ask(space), 1.0)
     assert len(study.trials) == 12
-    assert left_to_then(study) <= TURNS_OF_THEN
+    assert not_planned(study) <= TURNS_OF_TPE
 
 
 @pytest.mark.parametrize(

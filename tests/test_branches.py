@@ -332,7 +332,7 @@ class TestSampler:
         study.optimize(objective, n_trials=5)
         assert [t.params for t in study.trials] == [t.params for t in whole.trials]
 
-    def test_a_branch_of_which_nothing_is_known_is_left_to_then(self, path):
+    def test_a_branch_of_which_nothing_is_known_is_not_planned(self, path):
         asked = []
 
         class Then(RandomSampler):
@@ -353,7 +353,7 @@ class TestSampler:
         told = explain(self.study(tmp_path / "old.safetensors", 8))
         assert (told["by"] == "meta-learner").all()
 
-    def test_what_branches_share_is_left_to_then(self, path):
+    def test_what_branches_share_is_not_planned(self, path):
         def with_shared(trial: OptunaTrial) -> float:
             return objective(trial) + trial.suggest_float("shared", 0, 1)
 

@@ -1,4 +1,4 @@
-"""Which trials are left to another sampler."""
+"""Which trials are left to TPE."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import BaseDistribution
 from optuna.samplers import RandomSampler, TPESampler
-from sampler_worker import left_to_then, objective, open_storage, warm
+from sampler_worker import not_planned, objective, open_storage, warm
 
 from warmstart.artifact import Artifact
-from warmstart.delegation import is_delegated, memoryless_tpe
+from warmstart.delegation import has_room, is_delegated, memoryless_tpe
 from warmstart.explanation import explain
 from warmstart.provenance import ATTRIBUTE
 from warmstart.study_trials import StudyTrial
@@ -28,7 +27,8 @@ def trials(
 ) -> list[StudyTrial]:
     """Planned trials; those at the end have the losses given."""
     attributes = {ATTRIBUTE: json.dumps({"by": "meta-learner", "transfer": transfer})}
-    all_losses = [*[0.5] * (n - len(losses)), *losses]
+    varied = [0.5 + 0.01 * i for i in range(n - len(losses))]
+    all_losses = [*varied, *losses]
     return [
         StudyTrial(
             number=i, params={}, distributions={}, loss=loss, is_final=True, user_attrs=attributes
@@ -41,7 +41,7 @@ def turns(*, transfer: float) -> list[int]:
     return [n for n in range(24) if is_delegated(n, trials(n, transfer=transfer))]
 
 
-def test_every_fourth_trial_from_the_twelfth_on_is_left_to_another_sampler() -> None:
+def test_every_fourth_trial_from_the_twelfth_on_is_left_to_tpe() -> None:
     assert turns(transfer=0.9) == [11, 15, 19, 23]
 
 
@@ -51,7 +51,7 @@ def test_every_second_is_where_the_trials_speak_against_the_sources() -> None:
 
 def test_trials_that_nobody_planned_say_nothing_against_the_sources() -> None:
     foreign = [
-        StudyTrial(i, params={}, distributions={}, loss=0.5, is_final=True, user_attrs={})
+        StudyTrial(i, params={}, distributions={}, loss=0.01 * i, is_final=True, user_attrs={})
         for i in range(13)
     ]
     assert not is_delegated(13, foreign)
@@ -80,53 +80,109 @@ def test_where_many_trials_come_to_nothing_none_is_delegated() -> None:
     assert not is_delegated(23, trials(23, losses=(math.inf, math.inf)))
 
 
-class _Counting(RandomSampler):
-    """Notes which trials it samples, and how."""
+def test_where_all_losses_are_alike_nothing_speaks_against_the_sources() -> None:
+    alike = trials(13, transfer=0.0, losses=(0.5,) * 13)
+    assert not is_delegated(13, alike)
+    assert is_delegated(13, trials(13, transfer=0.0, losses=(0.4,)))
 
-    def __init__(self) -> None:
-        super().__init__(seed=0)
-        self.jointly: list[int] = []
-        self.alone: list[int] = []
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return optuna.search_space.intersection_search_space(study.get_trials(deepcopy=False))
+@pytest.mark.parametrize(("choices", "expected"), [(range(6), set()), (range(400), {11, 15, 19})])
+def test_a_small_grid_is_never_repeated(
+    artifact: Artifact, choices: range, expected: set[int]
+) -> None:
+    def on_grid(trial: optuna.Trial) -> float:
+        n = len(choices)
+        C = trial.suggest_float("C", 1.0, float(n), step=1.0)
+        gamma = trial.suggest_float("gamma", 0.1, n / 10, step=0.1)
+        return abs(C - 2) + abs(gamma - 0.3)
 
-    def sample_relative(
-        self,
-        study: optuna.Study,
-        trial: optuna.trial.FrozenTrial,
-        search_space: dict[str, BaseDistribution],
-    ) -> dict[str, Any]:
-        if search_space:
-            self.jointly.append(trial.number)
-        return {
-            name: super(_Counting, self).sample_independent(study, trial, name, distribution)
-            for name, distribution in search_space.items()
-        }
+    study = optuna.create_study(sampler=warm(artifact))
+    study.optimize(on_grid, n_trials=24)
+    assert len({tuple(t.params.values()) for t in study.trials}) == 24
+    assert expected <= not_planned(study)
+    assert bool(not_planned(study)) == bool(expected)
+
+
+def test_room_is_counted_in_configurations() -> None:
+    one = optuna.distributions.IntDistribution(3, 3)
+    six = optuna.distributions.IntDistribution(0, 10, step=2)
+    two = optuna.distributions.CategoricalDistribution(["a", "b"])
+    ten = optuna.distributions.FloatDistribution(0.1, 1.0, step=0.1)
+    anything = optuna.distributions.FloatDistribution(0, 1)
+    finite = {"a": one, "b": six, "c": two, "d": ten}  # 120 configurations
+    assert has_room(finite, 5)
+    assert not has_room(finite, 6)
+    assert has_room({**finite, "e": anything}, 10**6)
+
+
+def test_explain_says_which_trials_were_left_to_tpe(artifact: Artifact) -> None:
+    study = optuna.create_study(sampler=warm(artifact))
+    study.optimize(objective, n_trials=13)
+    frame = explain(study)
+    assert list(frame["by"]) == ["meta-learner"] * 11 + ["tpe", "meta-learner"]
+    assert frame["transfer"].isna().sum() == 1
+    assert frame.attrs["meta_learner_share"] == pytest.approx(12 / 13)
+
+
+class _OnlyOther(RandomSampler):
+    """Serves one parameter, as a sampler of the user's may."""
 
     def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: optuna.trial.FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
+        self, study: optuna.Study, trial: Any, param_name: str, param_distribution: Any
     ) -> Any:
-        self.alone.append(trial.number)
+        assert param_name == "other"
         return super().sample_independent(study, trial, param_name, param_distribution)
 
 
-def test_a_sampler_of_the_users_has_its_trials_as_a_whole_and_no_others(
-    artifact: Artifact,
-) -> None:
-    then = _Counting()
-    study = optuna.create_study(sampler=warm(artifact, then=then))
-    study.optimize(objective, n_trials=20)
-    assert set(then.jointly) == left_to_then(study) >= {11, 15, 19}
-    assert not then.alone
-    frame = explain(study)
-    assert set(frame.index[frame["by"] == "then"]) == left_to_then(study)
+def test_the_users_sampler_has_what_is_unknown_and_no_more(artifact: Artifact) -> None:
+    def with_unknown(trial: optuna.Trial) -> float:
+        return objective(trial) + trial.suggest_float("other", 0, 1)
+
+    study = optuna.create_study(sampler=warm(artifact, then=_OnlyOther(seed=0)))
+    study.optimize(with_unknown, n_trials=16)
+    assert not_planned(study) >= {11, 15}
+
+
+def test_a_group_of_tpe_can_serve_a_resumed_study(artifact: Artifact) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # group is experimental
+        then = TPESampler(seed=0, multivariate=True, group=True)
+    study = optuna.create_study(sampler=warm(artifact))
+    study.optimize(objective, n_trials=3)
+    study.sampler = warm(artifact, then=then)
+    study.optimize(objective, n_trials=2)
+    assert not not_planned(study)
+
+
+def test_fixed_values_are_planned_around(artifact: Artifact) -> None:
+    study = optuna.create_study(sampler=warm(artifact))
+    study.optimize(objective, n_trials=11)
+    study.enqueue_trial({"C": 2.0})
+    study.optimize(objective, n_trials=1)
+    assert study.trials[11].params["C"] == 2.0
+    assert not not_planned(study)
+
+
+def test_a_trial_stays_with_whom_it_began_when_its_sampler_forgets(artifact: Artifact) -> None:
+    studies = [optuna.create_study(sampler=warm(artifact)) for _ in range(2)]
+    for study in studies:
+        study.optimize(objective, n_trials=11 + studies.index(study))
+    spaces = {
+        "C": optuna.distributions.FloatDistribution(1e-2, 1e4, log=True),
+        "gamma": optuna.distributions.FloatDistribution(1e-5, 10, log=True),
+    }
+    whole = []
+    for study, forgets in [(studies[0], False), (studies[0], True), (studies[1], True)]:
+        copied = optuna.create_study(sampler=warm(artifact))
+        copied.add_trials(study.trials)
+        trial = copied.ask()
+        for name, distribution in spaces.items():
+            trial._suggest(name, distribution)
+            if forgets:
+                copied.sampler = warm(artifact)
+        whole.append((trial.params, 11 in not_planned(copied)))
+    assert whole[0] == whole[1]
+    assert [left for _, left in whole] == [True, True, True]
 
 
 def test_constraints_keep_all_trials_with_the_meta_learner(artifact: Artifact) -> None:
@@ -135,7 +191,7 @@ def test_constraints_keep_all_trials_with_the_meta_learner(artifact: Artifact) -
         then = TPESampler(seed=0, constraints_func=lambda trial: [-trial.params["C"]])
         study = optuna.create_study(sampler=warm(artifact, then=then))
         study.optimize(objective, n_trials=16)
-    assert not left_to_then(study)
+    assert not not_planned(study)
 
 
 def test_what_is_left_to_the_usual_sampler_depends_on_the_stored_trials_alone(
@@ -143,7 +199,7 @@ def test_what_is_left_to_the_usual_sampler_depends_on_the_stored_trials_alone(
 ) -> None:
     whole = optuna.create_study(sampler=warm(artifact, seed=3))
     whole.optimize(objective, n_trials=20)
-    assert left_to_then(whole)
+    assert not_planned(whole)
     storage = open_storage(str(tmp_path / "study.journal"))
     for _ in range(20):
         part = optuna.create_study(

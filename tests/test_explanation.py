@@ -6,7 +6,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.samplers import RandomSampler
-from sampler_worker import left_to_then, mixed_objective, objective, warm
+from sampler_worker import mixed_objective, not_planned, objective, warm
 from small_artifact import svc_histories, write_small_artifact
 
 from warmstart.artifact import Artifact
@@ -40,7 +40,7 @@ def test_the_portfolio_has_its_say_first_and_less_later(artifact: Artifact) -> N
     portfolio = explain(study)["portfolio"].to_numpy()
     assert portfolio[0] == 1.0
     assert portfolio[14] < 0.2
-    assert list(np.flatnonzero(np.isnan(portfolio))) == sorted(left_to_then(study))
+    assert list(np.flatnonzero(np.isnan(portfolio))) == sorted(not_planned(study))
     portfolio = portfolio[~np.isnan(portfolio)]
     assert ((portfolio >= 0) & (portfolio <= 1)).all()
 

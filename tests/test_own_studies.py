@@ -82,7 +82,7 @@ def test_own_studies_of_an_unknown_estimator_are_learned_from(
     assert study.best_value < 0.5
 
 
-def test_a_parameter_that_no_study_had_is_left_to_then_and_told(store: HistoryStore) -> None:
+def test_a_parameter_that_no_study_had_is_not_planned_and_told(store: HistoryStore) -> None:
     add_studies(store, (plain, plain))
     frame = explain(tuned(WarmStartSampler(estimator=MODEL, histories=store, seed=0), with_more))
     assert set(frame.attrs["matched"]) == {"rate", "layers", "kind"}

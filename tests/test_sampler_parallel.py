@@ -13,7 +13,7 @@ import optuna
 import pytest
 import sampler_worker
 from optuna.storages import InMemoryStorage
-from sampler_worker import TURNS_OF_THEN, left_to_then, objective, open_storage, warm
+from sampler_worker import TURNS_OF_TPE, not_planned, objective, open_storage, warm
 
 from warmstart.artifact import Artifact
 
@@ -27,7 +27,7 @@ def assert_all_differ(study: optuna.Study, n_trials: int) -> None:
     trials = study.get_trials(deepcopy=False)
     assert len(trials) == n_trials
     assert len({tuple(sorted(trial.params.items())) for trial in trials}) == n_trials
-    assert left_to_then(study) <= TURNS_OF_THEN
+    assert not_planned(study) <= TURNS_OF_TPE
 
 
 @pytest.mark.parametrize("repetition", range(5))

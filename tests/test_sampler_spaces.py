@@ -21,7 +21,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from parameter_strategies import contains, distributions
-from sampler_worker import TURNS_OF_THEN, left_to_then
+from sampler_worker import TURNS_OF_TPE, not_planned
 
 from warmstart.alignment import align
 from warmstart.distributions import parameter_of
@@ -165,7 +165,7 @@ def test_a_subset_of_the_parameters_is_served() -> None:
     assert_served(FOREST, {"max_features": FloatDistribution(0.1, 1.0)})
 
 
-def test_unknown_parameters_beside_known_ones_are_left_to_then() -> None:
+def test_unknown_parameters_beside_known_ones_are_not_planned() -> None:
     space: Space = {
         "first_unknown": FloatDistribution(0, 1),
         "C": LOG_C,
@@ -184,7 +184,7 @@ def test_other_and_fewer_categories_are_served() -> None:
     assert then.asked == []
 
 
-def test_categories_that_are_all_strange_are_left_to_then() -> None:
+def test_categories_that_are_all_strange_are_not_planned() -> None:
     assert_served(
         SVC, {"C": LOG_C, "kernel": CategoricalDistribution(["laplace", "cosine"])}, {"kernel"}
     )
@@ -269,7 +269,7 @@ def test_a_study_whose_space_changes_is_served_in_its_new_space() -> None:
             for name, distribution in space.items():
                 assert contains(distribution, suggest(trial, name, distribution))
             study.tell(trial, trial.params.get("C", trial.params.get("svc__C", 0.0)))
-    assert left_to_then(study) <= TURNS_OF_THEN
+    assert not_planned(study) <= TURNS_OF_TPE
 
 
 _KERNELS = CategoricalDistribution(["rbf", "poly", "sigmoid"])
@@ -358,7 +358,7 @@ def test_whatever_is_matched_is_served_whatever_the_space_and_the_outcomes(
         direction=data.draw(st.sampled_from(["minimize", "maximize"])),
     )
     known: dict[str, BaseDistribution] = {}
-    left_to_then: list[tuple[int, str]] = []
+    not_planned: list[tuple[int, str]] = []
     served: list[bool] = []
     for number, outcome in enumerate(outcomes):
         absent = data.draw(st.sets(st.sampled_from(sorted(space)))) if number else set()
@@ -375,14 +375,14 @@ def test_whatever_is_matched_is_served_whatever_the_space_and_the_outcomes(
             if name in align({n: parameter_of(d) for n, d in known.items()}, matcher).matched:
                 served[-1] = True
             else:
-                left_to_then.append((number, name))
+                not_planned.append((number, name))
         if isinstance(outcome, TrialState):
             study.tell(trial, state=outcome)
         elif math.isnan(outcome):
             study.tell(trial, state=TrialState.FAIL)
         else:
             study.tell(trial, outcome)
-    assert then.asked == left_to_then
+    assert then.asked == not_planned
     frame = explain(study)
     assert list(frame["by"]) == [META_LEARNER if by else THEN for by in served]
     at_last = align({n: parameter_of(d) for n, d in known.items()}, matcher)

@@ -21,9 +21,10 @@ def explain(study: Study) -> pd.DataFrame:
         study: Any study; trials of other samplers count as proposed by ``"then"``.
 
     Returns:
-        A row for each trial: ``number``, ``state``, ``value``, ``by`` (``"meta-learner"`` or
-        ``"then"``), ``estimator``, ``portfolio`` (what the source tasks' portfolio had to say in
-        the choice, 0 to 1), ``transfer`` (what the source tasks had to say in the model of the
+        A row for each trial: ``number``, ``state``, ``value``, ``by`` (``"meta-learner"``,
+        ``"then"``, or ``"tpe"`` for a trial that was left to that, as ``warmstart.delegation``
+        says), ``estimator``, ``portfolio`` (what the source tasks' portfolio had to say in the
+        choice, 0 to 1), ``transfer`` (what the source tasks had to say in the model of the
         trials, 0 to 1: the rest is the study's own evidence), ``tasks`` (the source tasks that
         counted most, with their weights) and ``artifact`` (digits of its digest).
 
@@ -43,12 +44,14 @@ def explain(study: Study) -> pd.DataFrame:
     n_excluded = 0
     single = len(study.directions) == 1
     for trial, source in said:
+        by = THEN if source is None else source.by
+        source = source if by == META_LEARNER else None
         rows.append(
             {
                 "number": trial.number,
                 "state": trial.state.name,
                 "value": trial.value if single else None,
-                "by": THEN if source is None else source.by,
+                "by": by,
                 "estimator": source.estimator if source else "",
                 "portfolio": source.portfolio if source else np.nan,
                 "transfer": source.transfer if source else np.nan,

@@ -22,6 +22,7 @@ LONGEST: Final = 2045
 
 META_LEARNER: Final = "meta-learner"
 THEN: Final = "then"
+DELEGATE: Final = "tpe"
 
 _DIGITS: Final = 7  # of a coordinate
 _MOST_NAMED: Final = 8  # tasks named in one attribute
@@ -32,7 +33,8 @@ class Provenance:
     """Where the configuration of one trial came from.
 
     Attributes:
-        by: ``"meta-learner"`` if it chose any value, else ``"then"``.
+        by: ``"meta-learner"`` if it chose any value; ``"tpe"`` if the trial was left to that,
+            though something is known of its parameters; else ``"then"``.
         estimator: Canonical name; empty if none is known.
         artifact: First digits of the artifact's digest.
         coordinates: Canonical, None where inactive; see ``warmstart.encoding``.
@@ -44,7 +46,7 @@ class Provenance:
         n_excluded: How many there are of these.
     """
 
-    by: Literal["meta-learner", "then"]
+    by: Literal["meta-learner", "then", "tpe"]
     estimator: str = ""
     artifact: str = ""
     coordinates: tuple[float | None, ...] = ()
@@ -97,7 +99,7 @@ def _is_sound(said: Provenance) -> bool:
     coordinates = [x for x in said.coordinates if x is not None]
     numbers = (said.portfolio, said.transfer, said.n_excluded, *coordinates)
     return (
-        said.by in (META_LEARNER, THEN)
+        said.by in (META_LEARNER, THEN, DELEGATE)
         and all(isinstance(text, str) for text in texts)
         and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
     )

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from warmstart.alignment import Alignment, merged
 from warmstart.artifact import Artifact
 from warmstart.branches import Branches, choose_branch, find_branches
-from warmstart.delegation import is_delegated, memoryless_tpe
+from warmstart.delegation import has_room, is_delegated, memoryless_tpe
 from warmstart.descriptor import TaskDescriptor
 from warmstart.distributions import parameter_of
 from warmstart.errors import SearchSpaceError, WarmStartWarning
@@ -29,6 +29,7 @@ from warmstart.planning import Plan, Planner
 from warmstart.prior import SourceTask
 from warmstart.provenance import (
     ATTRIBUTE,
+    DELEGATE,
     META_LEARNER,
     Provenance,
     pack_coordinates,
@@ -59,9 +60,9 @@ class WarmStartSampler(BaseSampler):
     yours, and from the trials so far it predicts how good each configuration will be; how much
     the other data sets have to say is decided by how well they explain the trials. Parameters
     that nothing is known of are left to ``then``; so is every study with several objectives, and
-    every study of an estimator that nothing is known of. From the twelfth trial on every fourth
-    is left to ``then`` as a whole, and every second where the trials speak against the sources:
-    it finds what they miss (see ``warmstart.delegation``).
+    every study of an estimator that nothing is known of. From the twelfth trial on Optuna's TPE
+    has every fourth, and every second where the trials speak against the sources: it finds what
+    they miss (see ``warmstart.delegation``).
 
     A trial's whole configuration is chosen when its first value is asked for, and written to the
     trial's user attribute ``"warmstart"`` before it is served: workers on one storage don't
@@ -75,8 +76,7 @@ class WarmStartSampler(BaseSampler):
             of its choices stands for; without it, choices such as ``"SVC"`` or ``"lgbm"`` tell.
         task: What is known of the data, from ``warmstart.describe(X, y)``.
         metric: What the objective measures, such as ``"accuracy"``; ``None`` for anything.
-        then: Sampler for all that nothing is known of; ``TPESampler(seed=seed)`` by default. In
-            the trials that it has to itself, that one samples each parameter on its own.
+        then: Sampler for all that nothing is known of; ``TPESampler(seed=seed)`` by default.
         artifact: An artifact, or the path of one, in place of the shipped one.
         exclude: Training tasks not to draw on: ids, names, data sets or families; ``"similar"``
             for those whose data look like ``task``.
@@ -254,9 +254,8 @@ class WarmStartSampler(BaseSampler):
                     matched |= set(planner.alignment(own.trials.distributions).matched)
             if branches is not None and matched:
                 matched.add(branches.parameter)
-            elif matched and self._is_then_given and self._delegates(study, trial, kept, kept):
-                matched = set()
-            if matched and all(name in matched for name in kept.trials.distributions):
+            is_all = bool(matched) and all(name in matched for name in kept.trials.distributions)
+            if is_all and not self._is_then_given:
                 return {}  # as what is left to ``then`` would be
         space = self._then.infer_relative_search_space(study, trial)
         return {name: d for name, d in space.items() if name not in matched}
@@ -285,12 +284,8 @@ class WarmStartSampler(BaseSampler):
         if len(study.directions) == 1:
             with self._lock:
                 values = self._planned(study, trial, {param_name: param_distribution})
-                is_delegated = self._study(study).delegated.get(trial.number, False)
             if param_name in values:
                 return values[param_name]
-            if is_delegated and not self._is_then_given:
-                tpe = memoryless_tpe(self._seed, trial.number, param_name)
-                return tpe.sample_independent(study, trial, param_name, param_distribution)
         else:
             self._log_once(
                 f"A study of {len(study.directions)} objectives: "
@@ -305,8 +300,6 @@ class WarmStartSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Values for those of the asked parameters that something is known of."""
         kept = whole = self._study(study)
-        if whole.delegated.get(trial.number, False):
-            return {}
         branches = self._branches(kept, {**trial.distributions, **asked})
         if branches is not None:
             if branches.parameter in asked:
@@ -318,6 +311,8 @@ class WarmStartSampler(BaseSampler):
                 )
                 return {}
             kept = kept.part(branches, trial.params[branches.parameter])
+        if whole.delegated.get(trial.number, False):
+            return self._by_tpe(study, trial, kept, asked)
         plan = kept.plans.get(trial.number)
         if plan is None or not _serves(plan, trial, asked):
             try:
@@ -327,6 +322,8 @@ class WarmStartSampler(BaseSampler):
                     f"{type(self._then).__name__} samples where planning fails: {error}"
                 )
                 plan = None
+            if plan is None and whole.delegated.get(trial.number, False):
+                return self._by_tpe(study, trial, kept, asked)
             if plan is None:
                 return {}
             kept.plans[trial.number] = plan
@@ -389,10 +386,20 @@ class WarmStartSampler(BaseSampler):
                 f"{sorted(known)} are of no estimator that something is known of: "
                 f"{type(self._then).__name__} samples alone. Pass estimator= if they are."
             )
-        if planner is None or not set(asked) & set(planner.alignment(known).matched):
+        if planner is None:
+            return None
+        matched = planner.alignment(known).matched
+        if not set(asked) & set(matched):
             return None
         self._report(kept, planner, known, trials)
-        if self._delegates(study, trial, whole, kept):
+        if trial.number not in whole.delegated:
+            said = _said(study, trial) if set(trial.params) & set(matched) else None
+            whole.delegated[trial.number] = (
+                self._delegates(study, trial, whole, kept, known, trials)
+                if said is None
+                else said.by == DELEGATE
+            )
+        if whole.delegated[trial.number]:
             return None
         plan = None
         if earlier is not None and len(asked) == 1 and _fits(earlier, trial):
@@ -423,18 +430,46 @@ class WarmStartSampler(BaseSampler):
         return plan
 
     def _delegates(
-        self, study: Study, trial: FrozenTrial, whole: StudyMemory, kept: StudyMemory
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        whole: StudyMemory,
+        kept: StudyMemory,
+        known: Mapping[str, BaseDistribution],
+        trials: Sequence[StudyTrial],
     ) -> bool:
-        """Whether a trial is left to ``then``; once decided, it stays so.
+        """Whether a trial is left to TPE; if so, it says so.
 
-        Not where there are constraints, which not all samplers know of.
+        Not where there are constraints, which that knows nothing of, where values are fixed, to
+        plan around, or where the space is so small that it would repeat what was tried.
         """
-        if trial.number not in whole.delegated:
-            trials = kept.read(study, trial)
-            whole.delegated[trial.number] = not kept.trials.is_constrained and is_delegated(
-                trial.number, trials
+        is_constrained = whole.trials.is_constrained or kept.trials.is_constrained
+        if is_constrained or _fixed(study, trial) or not has_room(known, len(trials)):
+            return False
+        if not is_delegated(trial.number, trials):
+            return False
+        said = Provenance(by=DELEGATE).to_json()
+        study._storage.set_trial_user_attr(trial._trial_id, ATTRIBUTE, said)
+        return True
+
+    def _by_tpe(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        kept: StudyMemory,
+        asked: Mapping[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        """TPE's values for those of the asked parameters that something is known of."""
+        known = {**kept.trials.distributions, **trial.distributions, **asked}
+        planner = self._planner(kept, known)
+        matched = {} if planner is None else planner.alignment(known).matched
+        return {
+            name: memoryless_tpe(self._seed, trial.number, name).sample_independent(
+                study, trial, name, distribution
             )
-        return whole.delegated[trial.number]
+            for name, distribution in asked.items()
+            if name in matched
+        }
 
     def _publish(self, study: Study, trial: FrozenTrial, planner: Planner, plan: Plan) -> None:
         source, proposal = planner.source, plan.proposal
@@ -539,6 +574,11 @@ class WarmStartSampler(BaseSampler):
         if message not in self._warned:
             self._warned.add(message)
             _logger.info(message)
+
+
+def _said(study: Study, trial: FrozenTrial) -> Provenance | None:
+    """What a running trial says in the storage, which the trial that Optuna shows may lack."""
+    return read_provenance(study._storage.get_trial(trial._trial_id).user_attrs)
 
 
 def _fixed(study: Study, trial: FrozenTrial) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class StudyMemory:
         trials: What was read of its trials.
         planner: Of the estimator.
         plans: Of the trials that run in this process, by number.
-        delegated: Which of these are left to ``then``.
+        delegated: Which of these are left to TPE.
         inferred: The estimator that the parameters belong to.
         inferred_from: Names of the parameters that said so.
         is_reported: Whether the sources were logged.
