@@ -54,7 +54,8 @@ artifact: $(VENV)/installed-dev
 
 weights: $(VENV)/installed-dev
 	$(BIN)/metaopt train curves $(if $(DATA),--data $(DATA)) --out warmstart/artifacts/curves.safetensors
-	$(BIN)/metaopt train optimizer --updates 60 --out meta-training \
+	$(BIN)/metaopt train optimizer --updates 120 --out meta-training --option n_numbers=2e5 \
+		--option most_pairs=16 --option 'horizons=[24,200,400]' --option judge_every=20 \
 		--weights metaopt/optim/weights/lstm.safetensors
 	$(BIN)/metaopt train optimizer --schedule --updates 20 --out meta-training-schedule \
 		--weights metaopt/optim/weights/schedule.safetensors

@@ -20,7 +20,7 @@ from metaopt.optim import controller
 from metaopt.optim.meta_checkpoint import CHECKPOINT, CURVE, load_checkpoint
 from metaopt.optim.meta_gradient import estimate_gradient, perturb
 from metaopt.optim.meta_loop import MetaTraining
-from metaopt.optim.meta_options import MetaTrainingOptions
+from metaopt.optim.meta_options import MetaTrainingOptions, parse_changes
 from metaopt.optim.meta_training import main, ship_best
 from metaopt.optim.meta_validation import readout_size
 from metaopt.optim.weights import load_weights
@@ -181,6 +181,18 @@ def test_the_best_seed_is_shipped_with_its_record(tmp_path: Path) -> None:
 def test_shipping_from_an_empty_directory_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a directory with checkpoints"):
         ship_best(tmp_path, tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("text", ["n_group=3", "n_groups", "n_groups=three", "=3"])
+def test_an_option_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match="expected NAME=JSON"):
+        parse_changes([text])
+
+
+def test_options_are_changed_by_name() -> None:
+    changes = parse_changes(["horizons=[8, 16, 32]", "n_numbers=2e5"])
+    assert MetaTrainingOptions.for_cpu(**changes).horizons == (8, 16, 32)
+    assert changes["n_numbers"] == 2e5
 
 
 OPTIONS = [

@@ -36,6 +36,13 @@ def train_optimizer(
     quick: Annotated[
         bool, typer.Option("--quick", help="A minute: enough to see that it runs.")
     ] = False,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Change an option of metaopt.optim.meta_options: NAME=JSON, such as "
+            "n_groups=3; may be given several times."
+        ),
+    ] = None,
     compile: Annotated[
         bool, typer.Option("--compile", help="Fuse the update rule with torch.compile.")
     ] = False,
@@ -48,14 +55,15 @@ def train_optimizer(
     """
     import torch
 
-    from metaopt.optim.meta_options import MetaTrainingOptions
+    from metaopt.optim.meta_options import MetaTrainingOptions, parse_changes
     from metaopt.optim.meta_training import meta_train_optimizer, ship_best
 
     on_cpu = torch.device(device).type == "cpu"
     make = MetaTrainingOptions.for_cpu if on_cpu else MetaTrainingOptions.for_gpu
     if quick:
         make = MetaTrainingOptions.quick
-    options = replace(make(), kind="schedule" if schedule else "optimizer")
+    changes = parse_changes(option or ())
+    options = replace(make(**changes), kind="schedule" if schedule else "optimizer")
     meta_train_optimizer(
         out,
         seeds=seed or (0, 1, 2),

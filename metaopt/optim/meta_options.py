@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -116,3 +118,26 @@ class MetaTrainingOptions:
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
         return {**asdict(self), "horizons": list(self.horizons)}
+
+
+def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
+    """Changes of options, each written as ``NAME=JSON``, such as ``horizons=[24,200,400]``.
+
+    Raises:
+        ValueError: If there is no such option, or its value is no JSON.
+    """
+    changes = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        known = MetaTrainingOptions.__dataclass_fields__
+        try:
+            parsed = json.loads(value)
+        except json.JSONDecodeError:
+            parsed = None
+        if name not in known or parsed is None:
+            raise ValueError(
+                f"--option {text} given; expected NAME=JSON, such as n_groups=3, with a name of "
+                f"{', '.join(known)}."
+            )
+        changes[name] = tuple(parsed) if isinstance(parsed, list) else parsed
+    return changes

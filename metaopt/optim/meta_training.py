@@ -18,7 +18,7 @@ import torch
 
 from metaopt.optim.meta_checkpoint import load_checkpoint
 from metaopt.optim.meta_loop import MetaTraining
-from metaopt.optim.meta_options import MetaTrainingOptions
+from metaopt.optim.meta_options import MetaTrainingOptions, parse_changes
 from metaopt.optim.workers import workers_from_environment
 
 Report = Callable[[int, dict[str, Any]], None]
@@ -132,11 +132,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ship", type=Path, help="write the best θ of all seeds here")
     given = parser.parse_args(arguments)
     device = torch.device(given.device)
-    changes = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, _, text in (option.partition("=") for option in given.option)
-        for value in [json.loads(text)]
-    }
     make = (
         MetaTrainingOptions.quick
         if given.quick
@@ -147,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     meta_train_optimizer(
         given.out,
         seeds=given.seed or ([] if given.ship else [0]),
-        options=make(kind=given.kind, **changes),
+        options=make(kind=given.kind, **parse_changes(given.option)),
         device=device,
         n_updates=given.updates,
         seconds=given.seconds,
