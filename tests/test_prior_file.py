@@ -54,13 +54,15 @@ def test_a_prior_comes_back_from_a_file(tmp_path: Path) -> None:
     )
 
 
-def test_tasks_on_the_same_data_share_one_descriptor_in_the_file(tmp_path: Path) -> None:
+def test_tasks_on_the_same_data_share_all_but_the_metric_in_the_file(tmp_path: Path) -> None:
     prior = with_a_descriptor(learned())
     first = prior.tasks[0]
     again = replace(first, metric="log_loss")
     prior = replace(prior, tasks=(first, again, *prior.tasks[2:]))
     artifact = written(tmp_path, {"bowl": prior})
-    assert artifact.description["estimators"]["bowl"]["tasks"][1]["descriptor"] == 0
+    tasks = artifact.description["estimators"]["bowl"]["tasks"]
+    assert tasks[:2] == [[0, first.metric, first.n_trials], [0, "log_loss", first.n_trials]]
+    assert len(artifact.description["data_sets"]) == len(prior.tasks) - 1
     assert unpack_prior(artifact, "bowl").tasks == prior.tasks
 
 
@@ -72,16 +74,21 @@ def test_estimators_share_the_descriptors_in_the_file(tmp_path: Path) -> None:
         assert unpack_prior(artifact, name).tasks == prior.tasks
 
 
-def test_an_earlier_artifact_is_read_that_lists_no_descriptors_and_no_variance(
-    tmp_path: Path,
+@pytest.mark.parametrize("lists_descriptors", [True, False])
+def test_an_earlier_artifact_is_read_that_lists_no_data_and_no_variance(
+    tmp_path: Path, lists_descriptors: bool
 ) -> None:
     prior = with_a_descriptor(learned())
     first = prior.tasks[0]
     prior = replace(prior, tasks=(first, replace(first, metric="log_loss"), *prior.tasks[2:]))
     artifact = written(tmp_path, {"bowl": prior})
     description = copy.deepcopy(dict(artifact.description))
-    tasks = description["estimators"]["bowl"]["tasks"]
-    tasks[0]["descriptor"] = description.pop("descriptors")[0]
+    bowl, listed = description["estimators"]["bowl"], description.pop("data_sets")
+    bowl["tasks"] = [
+        {**listed[number], "metric": metric, "n_trials": n} for number, metric, n in bowl["tasks"]
+    ]
+    if not lists_descriptors:
+        bowl["tasks"][0]["descriptor"] = description.pop("descriptors")[0]
     tensors = {k: v for k, v in artifact.tensors.items() if not k.endswith("variance")}
     write_artifact(tmp_path / "earlier.safetensors", tensors, description)
     again = unpack_prior(read_artifact(tmp_path / "earlier.safetensors"), "bowl")
@@ -170,8 +177,12 @@ def _set(name: str, value: float, where: Any = 0) -> Damage:
         lambda _, bowl: bowl["space"]["parameters"]["rate"].update(low=2.0),
         lambda _, bowl: bowl["tasks"].pop(),
         lambda _, bowl: bowl.update(tasks=[{"id": 3, "surprise": 1}] * 8),
-        lambda _, bowl: bowl["tasks"][0].update(descriptor={"kind": "poem"}),
-        lambda _, bowl: bowl["tasks"][0].update(descriptor=7),
+        lambda _, bowl: bowl["tasks"][0].__setitem__(0, 99),
+        lambda _, bowl: bowl["tasks"][0].__setitem__(0, -1),
+        lambda _, bowl: bowl["tasks"][0].__setitem__(0, "first"),
+        lambda _, bowl: bowl["tasks"][0].pop(),
+        lambda _, bowl: bowl["tasks"].__setitem__(0, {"id": "a", "descriptor": {"kind": "poem"}}),
+        lambda _, bowl: bowl["tasks"].__setitem__(0, {"id": "a", "descriptor": 7}),
     ],
 )
 def test_a_damaged_prior_is_one_clear_error(damage: Damage) -> None:

@@ -16,6 +16,8 @@ from warmstart.space import SearchSpace
 from warmstart.standings import Standings
 
 KIND = "priors"
+# What each task has of its own; all else is of its data, which is listed once.
+_OWN = ("metric", "n_trials")
 _STANDINGS = "standings"
 
 # Values are good to about 0.001, far below the noise of any history.
@@ -47,7 +49,7 @@ def pack_priors(
         for name, prior in priors.items()
         for field, dtype in _PRECISION.items()
     }
-    descriptors = _Descriptors()
+    descriptors, data_sets = _Numbered(), _Numbered()
     estimators = {
         name: {
             "space": prior.space.to_json(),
@@ -56,7 +58,7 @@ def pack_priors(
             "bandwidth": prior.bandwidth,
             "agreement": prior.agreement,
             "descriptor_names": list(prior.descriptor_names),
-            "tasks": _tasks_to_json(prior.tasks, descriptors),
+            "tasks": _tasks_to_json(prior.tasks, data_sets, descriptors),
         }
         for name, prior in priors.items()
     }
@@ -76,6 +78,7 @@ def pack_priors(
         "kind": KIND,
         "card": dict(card),
         "estimators": estimators,
+        "data_sets": data_sets.listed,
         "descriptors": descriptors.listed,
         "standings": described,
     }
@@ -120,7 +123,7 @@ def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
         prior = Prior(
             estimator=estimator,
             space=_ordered(SearchSpace.from_json(data["space"]), data["columns"]),
-            tasks=_tasks_from_json(data["tasks"], artifact.description.get("descriptors")),
+            tasks=_tasks_from_json(data["tasks"], artifact.description),
             lengthscales=tensors["lengthscales"],
             noise=float(data["noise"]),
             inducing=tensors["inducing"],
@@ -176,41 +179,58 @@ def unpack_standings(artifact: Artifact) -> dict[str, Standings]:
     return found
 
 
-class _Descriptors:
-    """Descriptors of tasks by number: each is kept once, however many estimators it is of."""
+class _Numbered:
+    """Things by number: each is kept once, however many estimators it is of."""
 
     def __init__(self) -> None:
         self.listed: list[Any] = []
         self._numbers: dict[str, int] = {}
 
-    def number(self, descriptor: Any) -> int | None:
+    def number(self, thing: Any) -> int | None:
         """The number of one, new or known; ``None`` for none."""
-        if descriptor is None:
+        if thing is None:
             return None
-        key = repr(descriptor)
+        key = repr(thing)
         if key not in self._numbers:
             self._numbers[key] = len(self.listed)
-            self.listed.append(descriptor)
+            self.listed.append(thing)
         return self._numbers[key]
 
 
-def _tasks_to_json(tasks: Sequence[SourceTask], descriptors: _Descriptors) -> list[dict[str, Any]]:
-    listed = [task.to_json() for task in tasks]
-    return [{**data, "descriptor": descriptors.number(data["descriptor"])} for data in listed]
+def _tasks_to_json(
+    tasks: Sequence[SourceTask], data_sets: _Numbered, descriptors: _Numbered
+) -> list[list[Any]]:
+    """For each task what it shares with others, by number, and what is its own, ``_OWN``."""
+    listed = []
+    for task in tasks:
+        said = task.to_json()
+        own = [said.pop(name) for name in _OWN]
+        shared = {**said, "descriptor": descriptors.number(said["descriptor"])}
+        listed.append([data_sets.number(shared), *own])
+    return listed
 
 
 def _tasks_from_json(
-    data: Sequence[Mapping[str, Any]], descriptors: Sequence[Any] | None
+    data: Sequence[Any], description: Mapping[str, Any]
 ) -> tuple[SourceTask, ...]:
     """The tasks.
 
     Args:
-        data: As in the artifact.
-        descriptors: By number. ``None`` in earlier artifacts, where the first task of several on
-            the same data brings it, and the others have the number of the first.
+        data: As in the artifact: a mapping for each in earlier ones.
+        description: Of the artifact. In the earliest ones it has no descriptors: the first task
+            of several on the same data brings it, and the others have the number of the first.
     """
+    descriptors = description.get("descriptors")
     tasks: list[SourceTask] = []
-    for task in data:
+    for item in data:
+        if isinstance(item, Mapping):
+            task = item
+        else:
+            number, *own = item
+            task = {
+                **description["data_sets"][_index(number)],
+                **dict(zip(_OWN, own, strict=True)),
+            }
         number = task["descriptor"]
         if not isinstance(number, int):
             tasks.append(SourceTask.from_json(task))
@@ -220,6 +240,12 @@ def _tasks_from_json(
             known = SourceTask.from_json({**task, "descriptor": None})
             tasks.append(replace(known, descriptor=tasks[number].descriptor))
     return tuple(tasks)
+
+
+def _index(number: object) -> int:
+    if type(number) is not int or number < 0:
+        raise ValueError(f"a data set of number {number!r}")
+    return number
 
 
 def _ordered(space: SearchSpace, columns: Sequence[str]) -> SearchSpace:
