@@ -311,10 +311,9 @@ class WarmStartSampler(BaseSampler):
                 )
                 return {}
             kept = kept.part(branches, trial.params[branches.parameter])
-        if whole.delegated.get(trial.number, False):
-            return self._by_tpe(study, trial, kept, asked)
         plan = kept.plans.get(trial.number)
-        if plan is None or not _serves(plan, trial, asked):
+        is_delegated = whole.delegated.get(trial.number, False)
+        if not is_delegated and (plan is None or not _serves(plan, trial, asked)):
             try:
                 plan = self._new_plan(study, trial, whole, kept, asked, plan)
             except (SearchSpaceError, np.linalg.LinAlgError) as error:
@@ -322,11 +321,13 @@ class WarmStartSampler(BaseSampler):
                     f"{type(self._then).__name__} samples where planning fails: {error}"
                 )
                 plan = None
-            if plan is None and whole.delegated.get(trial.number, False):
-                return self._by_tpe(study, trial, kept, asked)
-            if plan is None:
-                return {}
-            kept.plans[trial.number] = plan
+            is_delegated = whole.delegated.get(trial.number, False)
+            if plan is not None:
+                kept.plans[trial.number] = plan
+        if is_delegated:
+            return self._by_tpe(study, trial, kept, asked)
+        if plan is None:
+            return {}
         return {name: plan.values[name] for name in asked if name in plan.values}
 
     def _branches(
