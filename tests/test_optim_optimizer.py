@@ -125,7 +125,7 @@ def test_groups_with_several_totals_each_follow_their_own(weights: str) -> None:
 
 def test_late_parameters_know_the_trend_of_the_loss(weights: str) -> None:
     params = some_params()
-    optimizer = LSTMOptimizer(params[:2], weights=weights, total_steps=20)
+    optimizer = LSTMOptimizer(params[:2], weights=weights, total_steps=20, refresh_every=1)
     train(optimizer, 4)
     optimizer.add_param_group({"params": params[2:]})
     train(optimizer, 1)
@@ -309,8 +309,8 @@ def test_a_refresh_interval_out_of_range_is_refused(wrong: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"total_steps": 40}, 1),
-        ({"total_steps": 60}, 2),
+        ({"total_steps": 15}, 1),
+        ({"total_steps": 25}, 2),
         ({"total_steps": 1000}, 4),
         ({}, 4),
         ({"capturable": True}, 1),

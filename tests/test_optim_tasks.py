@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,10 +14,12 @@ from torch.nn import functional
 from metaopt.optim import controller
 from metaopt.optim.batched_rules import AdamWCosine, LearnedRule
 from metaopt.optim.features import shape_features
+from metaopt.optim.optimizer import LSTMOptimizer
 from metaopt.optim.rule import init_state, update
 from metaopt.optim.tasks import Architecture, TaskBatch, TaskSpec, build_model, make_batch
 from metaopt.optim.tasks.distribution import sample_spec
 from metaopt.optim.unroll import Unroll, run_together
+from metaopt.optim.weights import save_weights
 
 N = 3
 SPECS = {
@@ -127,6 +132,12 @@ def test_data_sets_of_the_benchmark_are_not_trained_on() -> None:
     assert not {"breast_cancer", "wine"} & {spec.data for spec in specs}
 
 
+def test_small_tasks_are_of_every_family() -> None:
+    rng = np.random.default_rng(0)
+    drawn = Counter(sample_spec(rng, small=True).architecture.family for _ in range(200))
+    assert all(drawn[family] > 10 for family in ("mlp", "conv", "transformer", "gru"))
+
+
 def test_a_batch_size_beyond_the_rows_says_what_is_expected() -> None:
     with pytest.raises(ValueError, match=r"batch_size=9 given; expected 1 to n_rows=8\."):
         TaskSpec(Architecture("mlp", 4, 2, 4, 0), "teacher", 8, 4, 9)
@@ -162,7 +173,7 @@ def test_the_flat_rule_does_what_the_rule_does_on_tensors(name: str, tied: bool)
     for step in range(6):
         inputs, labels = batch.minibatch(torch.tensor(step))
         gradients, losses = batch.gradients(reference, inputs, labels)
-        parameters, state = learned.update(parameters, gradients, state, losses)
+        parameters, state = learned.update(parameters, gradients, state, losses, step)
         reference, own, _ = update(
             controller.unflatten(thetas),
             reference,
@@ -179,6 +190,36 @@ def test_the_flat_rule_does_what_the_rule_does_on_tensors(name: str, tied: bool)
         torch.testing.assert_close(flat, whole, rtol=1e-4, atol=1e-5)
 
 
+def test_a_rule_that_seldom_runs_the_lstm_does_what_the_optimizer_does(tmp_path: Path) -> None:
+    batch = batch_of("mlp")
+    theta = learned_rule(batch, 8).tensors()[0][0]
+    save_weights(tmp_path / "lstm.safetensors", controller.unflatten(theta), {})
+    ones = torch.ones(N)
+    learned = LearnedRule(
+        batch.shapes,
+        theta.repeat(N, 1),
+        total_steps=8 * ones,
+        loss_shown=ones > 0,
+        lr=ones,
+        every=4,
+    )
+    parameters = list(batch.initial)
+    state = learned.begin(parameters)
+    single = [torch.nn.Parameter(tensor[0].clone()) for tensor in parameters]
+    optimizer = LSTMOptimizer(
+        single, weights=tmp_path / "lstm.safetensors", total_steps=8, refresh_every=4
+    )
+    for step in range(8):
+        inputs, labels = batch.minibatch(torch.tensor(step))
+        gradients, losses = batch.gradients(parameters, inputs, labels)
+        parameters, state = learned.update(parameters, gradients, state, losses, step % 4)
+        for parameter, gradient in zip(single, gradients, strict=True):
+            parameter.grad = gradient[0].clone()
+        optimizer.step(loss=losses[0])
+    for flat, whole in zip(parameters, single, strict=True):
+        torch.testing.assert_close(flat[0], whole.detach(), rtol=1e-4, atol=1e-5)
+
+
 def test_adamw_of_a_batch_does_what_torch_does() -> None:
     batch = batch_of("mlp")
     lr, weight_decay = torch.tensor([1e-3, 1e-2, 3e-2]), torch.tensor([0.0, 0.1, 0.5])
@@ -188,8 +229,8 @@ def test_adamw_of_a_batch_does_what_torch_does() -> None:
     )
     gradients = [torch.randn_like(tensor) for tensor in batch.initial]
     parameters, state = list(batch.initial), rule.begin(list(batch.initial))
-    for _ in range(8):
-        parameters, state = rule.update(parameters, gradients, state, ones)
+    for step in range(8):
+        parameters, state = rule.update(parameters, gradients, state, ones, step)
     for task in range(N):
         single = [torch.nn.Parameter(tensor[task].clone()) for tensor in batch.initial]
         adamw = torch.optim.AdamW(single, weight_decay=float(weight_decay[task]))

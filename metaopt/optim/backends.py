@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from metaopt.optim import rule
+from metaopt.optim.arrays import Array
 
-_ALL_CORRECTED: Final = 1e12  # steps after which Adam's bias corrections are 1: plan has them
+# Steps after which Adam's bias corrections are 1: plan has them.
+_ALL_CORRECTED: Final = [torch.tensor(1e12)]
 
 
 class Backend(Protocol):
@@ -27,7 +29,7 @@ class Backend(Protocol):
         grads: list[Tensor],
         exp_avg: list[Tensor],
         exp_avg_sq: list[Tensor],
-        factors: Tensor,
+        factors: Array,
         *,
         observe: bool,
     ) -> Tensor | None:
@@ -101,7 +103,7 @@ def fused_on_cpu(
     grads: list[Tensor],
     exp_avg: list[Tensor],
     exp_avg_sq: list[Tensor],
-    factors: Tensor,
+    factors: Array,
     *,
     observe: bool,
 ) -> Tensor | None:
@@ -110,7 +112,6 @@ def fused_on_cpu(
     For one-dimensional tensors of one type, float32 or float64. Sums are taken while a tensor is
     in the processor's cache.
     """
-    corrected = [torch.tensor(_ALL_CORRECTED)]
     sums = []
     for p, g, m, v, (take1, take2, keep, size, eps) in zip(
         params, grads, exp_avg, exp_avg_sq, factors.tolist(), strict=True
@@ -125,7 +126,7 @@ def fused_on_cpu(
             [m],
             [v],
             [],
-            corrected,
+            _ALL_CORRECTED,
             lr=size,
             beta1=1 - take1,
             beta2=1 - take2,
@@ -139,11 +140,3 @@ def fused_on_cpu(
                 (square, m.dot(m).item(), v.sum().item(), p.dot(p).item(), g.dot(m).item())
             )
     return torch.tensor(sums) if observe else None
-
-
-def can_be_fused_on_cpu(params: list[Tensor], grads: list[Tensor]) -> bool:
-    """Whether ``fused_on_cpu`` is for these one-dimensional tensors: of one of two types."""
-    dtype = params[0].dtype
-    return dtype in (torch.float32, torch.float64) and all(
-        p.dtype == g.dtype == dtype for p, g in zip(params, grads, strict=True)
-    )

@@ -51,6 +51,7 @@ class LearnedRule:
         lr: ``(n,)``, as in ``rule.Options``.
         hidden_size: H of θ.
         tied: As in ``rule.plan``.
+        every: The controller runs every so many steps: a divisor of ``STEPS_PER_REPLAY``.
         compiled: Whether ``torch.compile`` fuses the step.
     """
 
@@ -64,10 +65,12 @@ class LearnedRule:
         lr: Tensor,
         hidden_size: int = controller.HIDDEN_SIZE,
         tied: bool = False,
+        every: int = 1,
         compiled: bool = False,
     ) -> None:
         device = thetas.device
         self._hidden_size, self._tied, self._compiled = hidden_size, tied, compiled
+        self._every = every
         self._thetas, self._total_steps, self._lr = thetas, total_steps, lr
         self._loss_shown = loss_shown
         self._shapes = [tuple(shape) for shape in shapes]
@@ -98,7 +101,12 @@ class LearnedRule:
         )
 
     def update(
-        self, parameters: list[Tensor], gradients: list[Tensor], state: FlatState, losses: Tensor
+        self,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        state: FlatState,
+        losses: Tensor,
+        turn: int,
     ) -> tuple[list[Tensor], FlatState]:
         """One step, as ``rule.update`` takes it."""
         step = _compiled_step() if self._compiled else _learned_step
@@ -116,6 +124,8 @@ class LearnedRule:
             self._belongs,
             self._hidden_size,
             self._tied,
+            turn % self._every == 0,
+            (turn + 1) % self._every == 0,
         )
         return _tensors(p, self._shapes), state
 
@@ -133,13 +143,17 @@ def _learned_step(
     belongs: Tensor,
     hidden_size: int,
     tied: bool,
+    refresh: bool,
+    observe: bool,
 ) -> tuple[Tensor, FlatState]:
     """``LearnedRule.update`` on flat tensors."""
     theta = controller.unflatten(thetas, hidden_size)
     clock = read_clock(state.steps, total_steps)
-    actions, remembered, hidden = rule.decide(
-        theta, state.memory, state.hidden, clock, losses, facts
-    )
+    remembered, hidden = state.memory, state.hidden
+    if refresh:
+        actions, remembered, hidden = rule.decide(theta, remembered, hidden, clock, losses, facts)
+    else:
+        actions = controller.actions(theta, hidden)
     coefficients, remembered = rule.plan(actions, remembered, clock, facts, options, tied=tied)
     factors = coefficients.factors().unbind(-1)
     p, g, m, v = rule.apply(
@@ -149,8 +163,9 @@ def _learned_step(
         state.exp_avg_sq,
         *(factor.index_select(1, tensor_of) for factor in factors),
     )
-    sums = torch.stack([product @ belongs for product in (g * g, m * m, v, p * p, g * m)], -1)
-    remembered = memory.see_sums(remembered, sums, facts.sizes, state.steps)
+    if observe:
+        sums = torch.stack([product @ belongs for product in (g * g, m * m, v, p * p, g * m)], -1)
+        remembered = memory.see_sums(remembered, sums, facts.sizes, state.steps)
     return p, FlatState(state.steps + 1, remembered, hidden, m, v)
 
 
@@ -203,7 +218,12 @@ class AdamWCosine:
         return AdamWState(flat.new_zeros(()), torch.zeros_like(flat), torch.zeros_like(flat))
 
     def update(
-        self, parameters: list[Tensor], gradients: list[Tensor], state: AdamWState, losses: Tensor
+        self,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        state: AdamWState,
+        losses: Tensor,
+        turn: int,
     ) -> tuple[list[Tensor], AdamWState]:
         """One step, as ``torch.optim.AdamW`` takes it."""
         p, g = _flat(parameters), _flat(gradients)

@@ -52,10 +52,23 @@ def seen_loss(loss: Loss | None, device: torch.device, distributed: bool | None)
         seen = seen.reshape(())
     else:
         seen = torch.full((), math.nan if loss is None else float(loss), device=device)
-    if distributed is False or not torch.distributed.is_available():
-        return seen
-    if distributed is None and not torch.distributed.is_initialized():
+    if not _is_averaged(distributed):
         return seen
     seen = seen / torch.distributed.get_world_size()
     torch.distributed.all_reduce(seen)
     return seen
+
+
+def seen_number(loss: Loss | None, device: torch.device, distributed: bool | None) -> float:
+    """The same as a number, for a controller on the CPU; arguments as above."""
+    if _is_averaged(distributed):
+        return float(seen_loss(loss, device, distributed))
+    if loss is None:
+        return math.nan
+    return float(loss.item() if isinstance(loss, Tensor) else loss)
+
+
+def _is_averaged(distributed: bool | None) -> bool:
+    if distributed is False or not torch.distributed.is_available():
+        return False
+    return distributed or torch.distributed.is_initialized()

@@ -29,6 +29,7 @@ from metaopt.optim.meta_validation import (
     readout_size,
     validation_tasks,
 )
+from metaopt.optim.options import USUAL_INTERVAL
 from metaopt.optim.schedule import LR_SPREAD, USUAL_LR
 from metaopt.optim.tasks import TaskBatch, TaskSpec, make_batch, sample_spec
 from metaopt.optim.unroll import STEPS_PER_REPLAY, Unroll, run_together
@@ -37,6 +38,7 @@ from metaopt.optim.workers import Workers
 _BETAS: Final = (0.9, 0.99)  # of Adam on θ
 _EPS: Final = 1e-8
 _LARGEST_GRADIENT: Final = 3.0  # of a coordinate, in roots of the second moment
+_LOWEST_DECAY: Final = 0.1  # of the learning rate
 _MAY_CHANGE: Final = {"learning_rate", "patience"}  # on resuming
 _SAVE_EVERY_SECONDS: Final = 20.0
 
@@ -49,6 +51,7 @@ class _Group:
 
     number: int
     spec: TaskSpec
+    every: int
     unroll: Unroll[FlatState] | None = None
 
 
@@ -174,6 +177,7 @@ class MetaTraining:
                 device=self._device,
                 hidden_size=options.hidden_size,
                 tied=options.kind == "schedule",
+                every=USUAL_INTERVAL if options.small and options.kind == "optimizer" else 1,
                 capture=self._capture,
                 compiled=self._compiled,
             )
@@ -232,10 +236,15 @@ class MetaTraining:
         bounded = torch.clamp(gradient, -_LARGEST_GRADIENT * root, _LARGEST_GRADIENT * root)
         state.moment = beta1 * state.moment + (1 - beta1) * bounded
         moved = state.moment / (1 - beta1**state.update) / root
-        state.theta = state.theta - options.learning_rate * moved
+        state.theta = state.theta - self._learning_rate() * moved
         # A mean over all updates at first, over the last ones later.
         kept = min(options.averaging, state.update / (state.update + 9))
         state.mean = kept * state.mean + (1 - kept) * state.theta
+
+    def _learning_rate(self) -> float:
+        options, update = self._options, self.state.update
+        left = 1 - update / options.n_decay if options.n_decay else 1.0
+        return options.learning_rate * max(_LOWEST_DECAY, left)
 
     def _horizon(self) -> int:
         shortest, start, end = self._options.horizons
@@ -257,7 +266,10 @@ class MetaTraining:
         if group is None or group.number != use:
             # The old graph's memory goes first.
             self._groups.pop(number, None)
-            group = _Group(use, sample_spec(self._rng(use, number, 1), small=options.small))
+            rng = self._rng(use, number, 1)
+            spec = sample_spec(rng, small=options.small)
+            seldom = options.kind == "optimizer" and rng.random() < options.seldom
+            group = _Group(use, spec, USUAL_INTERVAL if seldom else 1)
             self._groups[number] = group
         n = int(options.n_numbers / group.spec.n_numbers / 2)
         n = max(2, min(options.most_pairs, n))
@@ -267,7 +279,7 @@ class MetaTraining:
         thetas, noise = perturb(
             state.theta, n, sigma=options.sigma, generator=generator, trained=self._trained()
         )
-        rule = self._rule(batch, thetas, horizon, generator)
+        rule = self._rule(batch, thetas, horizon, generator, group.every)
         if group.unroll is None:
             group.unroll = Unroll(batch, rule, capture=self._capture)
         else:
@@ -283,7 +295,12 @@ class MetaTraining:
         return trained
 
     def _rule(
-        self, batch: TaskBatch, thetas: Tensor, horizon: int, generator: torch.Generator
+        self,
+        batch: TaskBatch,
+        thetas: Tensor,
+        horizon: int,
+        generator: torch.Generator,
+        every: int,
     ) -> LearnedRule:
         options = self._options
         n = len(thetas) // 2
@@ -300,5 +317,6 @@ class MetaTraining:
             lr=lr,
             hidden_size=options.hidden_size,
             tied=tied,
+            every=every,
             compiled=self._compiled,
         )

@@ -34,6 +34,8 @@ class MetaTrainingOptions:
         n_curriculum: Updates until the longest horizon is at its end.
         loss_hidden: Share of the tasks in which the optimizer sees no loss.
         total_hidden: Share of the tasks in which it does not know the horizon.
+        n_decay: Updates over which the learning rate of θ falls to a tenth, linearly; 0: never.
+        seldom: Share of the specifications in which the LSTM runs as seldom as it does on a CPU.
         averaging: Share of the old θ in the running mean of θ, at each update.
         judge_every: Updates between two meta-validations.
         n_judged: Tasks of each specification there.
@@ -55,6 +57,8 @@ class MetaTrainingOptions:
     n_curriculum: int = 600
     loss_hidden: float = 0.1
     total_hidden: float = 0.15
+    n_decay: int = 0
+    seldom: float = 0.5
     averaging: float = 0.95
     judge_every: int = 50
     n_judged: int = 16
@@ -85,14 +89,16 @@ class MetaTrainingOptions:
             **{
                 "sigma": 0.1,
                 "learning_rate": 0.04,
-                "n_groups": 3,
-                "n_numbers": 4e5,
-                "most_pairs": 32,
+                "n_groups": 5,
+                "n_numbers": 1e6,
+                "most_pairs": 16,
                 "n_uses": 1,
                 "n_readout": 10_000,
-                "horizons": (24, 300, 600),
-                "n_curriculum": 150,
-                "judge_every": 10,
+                "horizons": (24, 200, 400),
+                "n_curriculum": 80,
+                "n_decay": 120,
+                "averaging": 0.97,
+                "judge_every": 15,
                 "n_judged": 16,
                 "patience": 10,
                 "small": True,

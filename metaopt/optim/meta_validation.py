@@ -70,10 +70,16 @@ def validation_tasks(*, small: bool = False) -> list[ValidationTask]:
     if small:
         wide = TaskSpec(mlp("digits", 64, 10, 128, 1), "digits", 1200, 128, 16)
         convolutional = TaskSpec(image("conv", 4, 1), "prototypes", 500, 128, 8)
+        attentive = TaskSpec(image("transformer", 12, 1), "digits", 900, 128, 16)
+        recurrent = TaskSpec(image("gru", 16, 1), "digits", 900, 128, 16)
+        deep = TaskSpec(mlp("teacher", 16, 4, 24, 4, norm="layer"), "teacher", 900, 128, 32)
         return [
             *[ValidationTask(task.spec, task.horizon // 20 * 4) for task in plain[:3]],
-            ValidationTask(convolutional, 40),
+            ValidationTask(convolutional, 80),
             ValidationTask(wide, 40),
+            ValidationTask(attentive, 120),
+            ValidationTask(recurrent, 120),
+            ValidationTask(deep, 160),
         ]
     return [
         *plain,
@@ -122,6 +128,7 @@ class MetaValidation:
         device: Where to train.
         hidden_size: H of θ.
         tied: As in ``rule.plan``.
+        every: The controller runs every so many steps.
         capture: Whether to capture CUDA graphs.
         compiled: Whether ``torch.compile`` fuses the update rule.
     """
@@ -134,12 +141,13 @@ class MetaValidation:
         device: torch.device,
         hidden_size: int,
         tied: bool = False,
+        every: int = 1,
         capture: bool = True,
         compiled: bool = False,
     ) -> None:
         self._tasks, self._n, self._tied = tasks, n, tied
         self._capture, self._compiled = capture, compiled
-        self._hidden_size = hidden_size
+        self._hidden_size, self._every = hidden_size, every
         generators = [
             torch.Generator(device).manual_seed(_SEED + index) for index in range(len(tasks))
         ]
@@ -196,6 +204,7 @@ class MetaValidation:
             lr=USUAL_LR * ones if self._tied else ones,
             hidden_size=self._hidden_size,
             tied=self._tied,
+            every=self._every,
             compiled=self._compiled,
         )
 

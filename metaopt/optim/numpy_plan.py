@@ -49,19 +49,22 @@ class NumpyPlan:
         self._logs = np.empty((n_tensors, 8), np.float32)
         self._plain_rms = rule.PLAIN_RMS * (1 - small.shapes.is_matrix)
         self._weights_taken = np.empty((n_tensors, 2), np.float32)
+        self._rates = np.empty((n_tensors, 2), np.float32)
         self._factors = np.empty((n_tensors, 5), np.float32)
+        self._is_new = True
 
-    def use(self, options: rule.Options, total_steps: float) -> None:
+    def use(self, options: rule.Options, total_steps: float | None) -> None:
         """Set what the user wishes, from the next step on.
 
         Args:
             options: ``[T]`` each.
-            total_steps: NaN where unknown.
+            total_steps: None: unknown.
         """
         self._options = options
-        self._known = total_steps > 0
-        self._total = total_steps if self._known else 1.0
+        self._known = total_steps is not None
+        self._total = 1.0 if total_steps is None else total_steps
         self._length = 0.5 * math.log10(self._total) - 1
+        self._is_new = True
 
     def decide(self, loss: float) -> None:
         """As ``rule.decide``: hidden state, actions and memory change.
@@ -84,32 +87,43 @@ class NumpyPlan:
         cell += opened[:, :size] * gates[:, 3 * size :]
         np.multiply(opened[:, 2 * size :], np.tanh(cell), out=output)
         small.hidden[:, :size] = output
-        small.actions[...] = np.dot(seen[:, features.N_FEATURES :], self._output)
+        np.dot(seen[:, features.N_FEATURES :], self._output, out=small.actions)
+        self._is_new = True
 
     def plan(self) -> np.ndarray:
         """As ``rule.plan``: the factors ``[T, 5]``; memory and rates change."""
+        small, factors = self._small, self._factors
+        if self._is_new:
+            self._follow()
+            self._is_new = False
+        weights = small.memory[:, columns.WEIGHTS]
+        weights += factors[:, :2] * (1 - weights)
+        root = np.sqrt(weights[:, 1])
+        rates = self._rates * self._schedule()
+        small.rates[...] = rate = rates[:, 0]
+        np.subtract(1, np.minimum(rates[:, 1], 1.0), out=factors[:, 2])
+        np.multiply(self._options.eps, root, out=factors[:, 4])
+        root *= rate
+        np.divide(root, weights[:, 0], out=factors[:, 3])
+        return factors
+
+    def _follow(self) -> None:
+        """Work out what stays as it is until the controller runs again, or options change."""
         small, options, factors = self._small, self._options, self._factors
         actions, memory, shapes = small.actions, small.memory, small.shapes
         shifts = np.exp(shapes.widest * np.tanh(actions[:, :3] / shapes.widest))
-        relative = options.lr * (rule.RELATIVE_RATE * self._schedule()) * shifts[:, 0]
+        relative = options.lr * rule.RELATIVE_RATE * shifts[:, 0]
         rms = np.exp(memory[:, columns.LOG_PARAMETER.start])
         low, high = rule.RMS_RANGE
         np.minimum(np.maximum(rms, low, out=rms), high, out=rms)
         rate = relative * (rms * shapes.is_matrix + self._plain_rms)
         moving = memory[:, columns.LOG_GRADIENT.start] > columns.NOTHING + 1
         shrink = np.maximum(np.tanh(actions[:, 3]), 0.0) * (shapes.is_matrix * moving)
-        decay = rate * options.weight_decay + rule.WIDEST_SHRINK * relative * shrink
+        self._rates[:, 0] = rate
+        self._rates[:, 1] = rate * options.weight_decay + rule.WIDEST_SHRINK * relative * shrink
         take1 = 1 - options.beta1
         factors[:, 0] = take1 / (take1 + options.beta1 * shifts[:, 1])
         factors[:, 1] = np.minimum((1 - options.beta2) * shifts[:, 2], 1.0)
-        weights = memory[:, columns.WEIGHTS]
-        weights += factors[:, :2] * (1 - weights)
-        root = np.sqrt(weights[:, 1])
-        factors[:, 2] = 1 - np.minimum(decay, 1.0)
-        factors[:, 3] = rate * root / weights[:, 0]
-        factors[:, 4] = options.eps * root
-        small.rates[...] = rate
-        return factors
 
     def see_sums(self, sums: np.ndarray) -> None:
         """As ``memory.see_sums``: the memory changes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,11 +15,15 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT, StateDict
 
 from metaopt.optim import rule
-from metaopt.optim.backends import one_by_one
 from metaopt.optim.controller import Theta, hidden_size_of
-from metaopt.optim.losses import Loss, check_loss, seen_loss
+from metaopt.optim.losses import Loss, check_loss, seen_loss, seen_number
 from metaopt.optim.numpy_plan import NumpyPlan
-from metaopt.optim.options import check_options, group_options, refresh_interval
+from metaopt.optim.options import (
+    check_options,
+    group_arrays,
+    group_options,
+    refresh_interval,
+)
 from metaopt.optim.packing import (
     MOMENTS,
     SMALL,
@@ -33,8 +38,8 @@ from warmstart.errors import WarmStartWarning
 
 # Parameters, their gradients, and how many of them are of which group.
 _Ready = tuple[list[Tensor], list[Tensor], list[tuple[int, int]]]
-# What the groups say, what follows for each tensor, and the plan with it.
-_Options = tuple[list[tuple[object, ...]], rule.Options, Tensor, NumpyPlan | None]
+# What follows from what the groups say: options and total steps, or a plan that has both.
+_Options = tuple[rule.Options, Tensor] | NumpyPlan
 
 
 class LSTMOptimizer(torch.optim.Optimizer):
@@ -180,19 +185,18 @@ class LSTMOptimizer(torch.optim.Optimizer):
         for device, (params, grads, group_sizes) in ready.items():
             check_loss(loss, device)
             pack = self._pack(device, params, group_sizes)
-            seen = seen_loss(loss, device, self._distributed) if refresh else pack.unknown
             grads = self._to_minimise(pack.laid_out(grads), group_sizes)
-            options, total_steps, plan = self._options_of(pack)
-            when = {"refresh": refresh, "observe": observe}
-            if self._compile:
-                step = self._compiled()
-                step(pack, grads, seen, options, total_steps, one_by_one, **when)
+            backend = choose_backend(pack, grads, self.param_groups[0], self._compile)
+            options = self._options_of(pack)
+            if isinstance(options, NumpyPlan):
+                number = seen_number(loss, device, self._distributed) if refresh else math.nan
+                take_planned_step(
+                    pack, options, grads, number, backend, refresh=refresh, observe=observe
+                )
                 continue
-            backend = choose_backend(pack, grads, self.param_groups[0])
-            if plan is None:
-                take_step(pack, grads, seen, options, total_steps, backend, **when)
-            else:
-                take_planned_step(pack, plan, grads, float(seen), backend, **when)
+            seen = seen_loss(loss, device, self._distributed) if refresh else pack.unknown
+            step = self._compiled() if self._compile else take_step
+            step(pack, grads, seen, *options, backend, refresh=refresh, observe=observe)
         self._n_steps += 1
         self._warn_when_over()
         return returned
@@ -275,7 +279,7 @@ class LSTMOptimizer(torch.optim.Optimizer):
     def _forget(self) -> None:
         """Drop all that is derived from state and options."""
         self._packs: dict[torch.device, Pack] = {}
-        self._options: dict[torch.device, _Options] = {}
+        self._options: dict[torch.device, tuple[list[tuple[object, ...]], _Options]] = {}
         self._compiled_step: Callable[..., None] | None = None
         self._n_steps = 0
         self._warned = False
@@ -284,22 +288,19 @@ class LSTMOptimizer(torch.optim.Optimizer):
         """Parameters that have gradients, by device."""
         ready: dict[torch.device, _Ready] = {}
         for index, group in enumerate(self.param_groups):
-            for param in group["params"]:
-                grad = param.grad
-                if grad is None:
-                    continue
-                if grad.is_sparse:
-                    raise RuntimeError(
-                        "LSTMOptimizer was given a sparse gradient; expected dense ones: build "
-                        "the layer with sparse=False, or give it to SparseAdam."
-                    )
-                params, grads, sizes = ready.setdefault(param.device, ([], [], []))
-                params.append(param)
-                grads.append(grad)
-                if sizes and sizes[-1][0] == index:
-                    sizes[-1] = (index, sizes[-1][1] + 1)
-                else:
-                    sizes.append((index, 1))
+            found = [(p, grad) for p in group["params"] if (grad := p.grad) is not None]
+            if any(grad.is_sparse for _, grad in found):
+                raise RuntimeError(
+                    "LSTMOptimizer was given a sparse gradient; expected dense ones: build "
+                    "the layer with sparse=False, or give it to SparseAdam."
+                )
+            devices = dict.fromkeys([p.device for p, _ in found])
+            for device in devices:
+                here = found if len(devices) == 1 else [x for x in found if x[0].device == device]
+                params, grads, sizes = ready.setdefault(device, ([], [], []))
+                params += [param for param, _ in here]
+                grads += [grad for _, grad in here]
+                sizes.append((index, len(here)))
         return ready
 
     def _pack(
@@ -316,8 +317,8 @@ class LSTMOptimizer(torch.optim.Optimizer):
             self._options.pop(device, None)
         return pack
 
-    def _options_of(self, pack: Pack) -> tuple[rule.Options, Tensor, NumpyPlan | None]:
-        """The options of each tensor, and the plan that uses them if there can be one."""
+    def _options_of(self, pack: Pack) -> _Options:
+        """The options of each tensor, or the plan that uses them if there can be one."""
         device = pack.device
         numbers: list[tuple[object, ...]] = [
             (g["lr"], *g["betas"], g["eps"], g["weight_decay"], g["total_steps"])
@@ -326,17 +327,17 @@ class LSTMOptimizer(torch.optim.Optimizer):
         if any(isinstance(number, Tensor) for group in numbers for number in group):
             numbers = []
         known = self._options.get(device)
-        if known is None or not numbers or known[0] != numbers:
-            options, total_steps = group_options(self.param_groups, pack)
-            plan = pack.plan
-            if plan is not None and len({group["total_steps"] for group in self.param_groups}) > 1:
-                plan = None
-            if plan is not None:
-                arrays = rule.Options(*(option.numpy() for option in options))
-                plan.use(arrays, float(total_steps[0]))
-            known = (numbers, options, total_steps, plan)
-            self._options[device] = known
-        return known[1:]
+        if known is not None and numbers and known[0] == numbers:
+            return known[1]
+        options: _Options
+        totals = {group["total_steps"] for group in self.param_groups}
+        if pack.plan is None or self._compile or len(totals) > 1:
+            options = group_options(self.param_groups, pack)
+        else:
+            options = pack.plan
+            options.use(group_arrays(self.param_groups, pack), totals.pop())
+        self._options[device] = (numbers, options)
+        return options
 
     def _to_minimise(
         self, grads: list[Tensor], group_sizes: list[tuple[int, int]]

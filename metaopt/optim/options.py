@@ -6,13 +6,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from metaopt.optim import rule
 from metaopt.optim.packing import Pack
 
-_USUAL_INTERVAL: Final = 4  # steps between two runs of the LSTM, where each is dear
+# Steps between two runs of the LSTM, where each is dear, and runs that a training has anyway.
+USUAL_INTERVAL: Final = 4
+_FEWEST_RUNS: Final = 10
 
 
 def check_options(group: Mapping[str, Any]) -> None:
@@ -73,7 +76,22 @@ def refresh_interval(group: Mapping[str, Any], device: torch.device) -> int:
     if group["capturable"] or device.type != "cpu":
         return 1
     total = group["total_steps"]
-    return _USUAL_INTERVAL if total is None else int(max(1, min(_USUAL_INTERVAL, total // 25)))
+    return (
+        USUAL_INTERVAL
+        if total is None
+        else int(max(1, min(USUAL_INTERVAL, total // _FEWEST_RUNS)))
+    )
+
+
+def group_arrays(groups: Sequence[Mapping[str, Any]], pack: Pack) -> rule.Options:
+    """What the user set, for each tensor, as arrays ``[T]`` of numpy: for tensors on the CPU."""
+    indices, sizes = zip(*pack.group_sizes, strict=True)
+    rows = [
+        (g["lr"], g["weight_decay"], *g["betas"], g["eps"])
+        for g in map(groups.__getitem__, indices)
+    ]
+    columns = np.array([[float(number) for number in row] for row in rows], np.float32).T
+    return rule.Options(*columns.repeat(sizes, axis=1))
 
 
 def group_options(groups: Sequence[Mapping[str, Any]], pack: Pack) -> tuple[rule.Options, Tensor]:

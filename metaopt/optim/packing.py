@@ -151,6 +151,7 @@ class Pack:
         flat: Whether these are one-dimensional views, on a CPU where all are contiguous.
         group_sizes: How many of them are of each parameter group: group index, number.
         tensors: What the controller works on, float32.
+        fusable: Their type, if the moments have it, too, and an operation for flat ones is for it.
         plan: What plans the steps, on a CPU, if the tensors are all alike.
         unknown: NaN on the device, for a loss that is not known.
         sharded: Whether any of them is only a part of a tensor.
@@ -168,15 +169,19 @@ class Pack:
         self.originals = list(originals)
         self.group_sizes = list(group_sizes)
         own = self._states = [states[p] for p in originals]
-        self._addresses = list(map(_address, originals))
+        self.sharded = any(map(is_distributed, originals))
+        self._plain = not self.sharded and not any(p.is_complex() for p in originals)
+        self._addresses = self._addresses_of(originals)
         elements = [[plain(p) for p in originals]]
         elements += [[plain(s[name]) for s in own] for name in MOMENTS]
         self.flat = device.type == "cpu" and all(x.is_contiguous() for x in chain(*elements))
         if self.flat:
             elements = [[x.view(-1) for x in part] for part in elements]
         self.params, self.exp_avg, self.exp_avg_sq = elements
+        dtypes = {x.dtype for x in chain(*elements)}
+        is_one = self.flat and len(dtypes) == 1 and dtypes <= {torch.float32, torch.float64}
+        self.fusable = dtypes.pop() if is_one else None
         self.unknown = torch.full((), torch.nan, device=device)
-        self.sharded = any(is_distributed(p) for p in originals)
         sizes = torch.tensor([float(_n_numbers(p)) for p in originals], device=device)
         shapes = shape_features([p.shape for p in originals], device)._replace(sizes=sizes)
         # Late parameters join the training where it is, with the trend of the loss.
@@ -204,6 +209,8 @@ class Pack:
 
     def laid_out(self, grads: Sequence[Tensor]) -> list[Tensor]:
         """Gradients as plain tensors, of the shapes of ``params``."""
+        if self.flat and self._plain:
+            return [grad.reshape(-1) for grad in grads]
         if self.flat:
             return [plain(grad).reshape(-1) for grad in grads]
         return [plain(grad) for grad in grads]
@@ -220,10 +227,11 @@ class Pack:
             and len(params) == len(self.originals)
             and all(map(operator.is_, params, self.originals))
             and all(map(operator.is_, map(states.get, params), self._states))
-            and list(map(_address, params)) == self._addresses
+            and self._addresses_of(params) == self._addresses
         )
 
-
-def _address(param: Tensor) -> int:
-    """Where its elements are: ``param.data`` may be replaced at any time."""
-    return 0 if is_distributed(param) else param.data_ptr()
+    def _addresses_of(self, params: Sequence[Tensor]) -> list[int]:
+        """Where elements are: ``param.data`` may be replaced at any time."""
+        if self.sharded:
+            return [0 if is_distributed(p) else p.data_ptr() for p in params]
+        return [p.data_ptr() for p in params]

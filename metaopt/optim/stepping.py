@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metaopt.optim import backends, rule
 from metaopt.optim import memory as columns
+from metaopt.optim.arrays import Array
 from metaopt.optim.backends import Backend
 from metaopt.optim.features import read_clock
 from metaopt.optim.numpy_plan import NumpyPlan
@@ -91,7 +92,9 @@ def take_planned_step(
     with np.errstate(all="ignore"):
         if refresh:
             plan.decide(loss)
-        factors = torch.from_numpy(plan.plan())
+        factors: Array = plan.plan()
+        if backend is not backends.fused_on_cpu:
+            factors = torch.from_numpy(factors)
         sums = backend(pack.params, grads, pack.exp_avg, pack.exp_avg_sq, factors, observe=observe)
         if sums is not None:
             if pack.sharded:
@@ -100,20 +103,25 @@ def take_planned_step(
         plan.end()
 
 
-def choose_backend(pack: Pack, grads: list[Tensor], options: Mapping[str, Any]) -> Backend:
+def choose_backend(
+    pack: Pack, grads: list[Tensor], options: Mapping[str, Any], compiled: bool
+) -> Backend:
     """The fastest way for these tensors, unless the user chose one.
 
     Args:
         pack: The parameters.
         grads: Plain tensors as ``pack.params``.
         options: Of a parameter group, for ``foreach`` and ``fused``.
+        compiled: Whether the step is to be compiled.
 
     Raises:
         RuntimeError: If ``fused`` is asked for where it can't be.
     """
+    if compiled:
+        return backends.one_by_one
     foreach, fused = options["foreach"], options["fused"]
     if fused or (fused is None and foreach is None and pack.device.type == "cpu"):
-        if pack.flat and backends.can_be_fused_on_cpu(pack.params, grads):
+        if pack.fusable and all(grad.dtype == pack.fusable for grad in grads):
             return backends.fused_on_cpu
         if fused:
             raise RuntimeError(

@@ -26,7 +26,12 @@ class Rule(Protocol[State]):
         ...
 
     def update(
-        self, parameters: list[Tensor], gradients: list[Tensor], state: State, losses: Tensor
+        self,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        state: State,
+        losses: Tensor,
+        turn: int,
     ) -> tuple[list[Tensor], State]:
         """One step.
 
@@ -35,6 +40,7 @@ class Rule(Protocol[State]):
             gradients: Likewise.
             state: As :meth:`begin` or the last step left it.
             losses: ``(n,)``, of the minibatch.
+            turn: Steps taken, modulo ``STEPS_PER_REPLAY``.
         """
         ...
 
@@ -120,10 +126,10 @@ class Unroll(Generic[State]):
 
     def _advance(self) -> None:
         parameters, state, step = self._parameters, self._state, self._step
-        for _ in range(STEPS_PER_REPLAY):
+        for turn in range(STEPS_PER_REPLAY):
             inputs, labels = self._batch.minibatch(step)
             gradients, losses = self._batch.gradients(parameters, inputs, labels)
-            parameters, state = self._rule.update(parameters, gradients, state, losses)
+            parameters, state = self._rule.update(parameters, gradients, state, losses, turn)
             step = step + 1
         _copy(self._parameters, parameters)
         _copy(self._state, state)

@@ -28,7 +28,7 @@ _FAMILIES: Final[dict[Family, float]] = {
 }
 _TEACHERS: Final = 0.6  # share of the MLPs that learn from a teacher
 _BUNDLED_IMAGES: Final = 0.5  # share of the image models that learn a bundled data set
-_SMALL: Final = 30_000  # numbers in one task
+_SMALL: Final = 200_000  # numbers in one task: a limit that excludes no kind of model
 _MOST_DRAWS: Final = 50
 _CHEAP: Final[tuple[Activation, ...]] = ("relu", "gelu", "silu")
 
