@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Final, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -140,3 +141,21 @@ def fused_on_cpu(
                 (square, m.dot(m).item(), v.sum().item(), p.dot(p).item(), g.dot(m).item())
             )
     return torch.tensor(sums) if observe else None
+
+
+def sums_of_arrays(arrays: list[tuple[np.ndarray, ...]], grads: list[Tensor]) -> np.ndarray:
+    """The sums ``[T, N_SUMS]`` of small tensors, with numpy, whose calls cost less than torch's.
+
+    Args:
+        arrays: Parameter, first and second moment and ones, flat, for each tensor.
+        grads: As ``fused_on_cpu`` takes them.
+    """
+    sums = []
+    for (p, m, v, ones), grad in zip(arrays, grads, strict=True):
+        g = grad.detach().numpy()
+        square = g.dot(g)
+        if not math.isfinite(square):
+            g = rule.finite(grad.detach()).numpy()
+            square = g.dot(g)
+        sums.append((square, m.dot(m), v.dot(ones), p.dot(p), g.dot(m)))
+    return np.array(sums, np.float32)

@@ -36,21 +36,27 @@ class NumpyPlan:
         self._small = small
         n_tensors, size = len(small.steps), hidden_size_of(small.theta)
         theta = small.theta
-        self._size = size
         # A sigmoid is half a tangent of the half, and one.
         weights = np.concatenate([theta["input"], theta["recurrent"], theta["bias"][None]])
         weights[:, : 3 * size] *= 0.5
         self._weights = np.ascontiguousarray(weights)
         self._output = np.concatenate([theta["output"], theta["output_bias"][None]])
         # What the LSTM multiplies with its weights: features, its last output, and one.
-        self._seen = np.ones((n_tensors, len(weights)), np.float32)
-        self._seen[:, _SHAPE] = small.shapes.features
-        self._gates = np.empty((n_tensors, 4 * size), np.float32)
+        self._seen = seen = np.ones((n_tensors, len(weights)), np.float32)
+        seen[:, _SHAPE] = small.shapes.features
+        seen[:, features.N_FEATURES : -1] = small.hidden[:, :size]
+        self._own, self._shared = seen[:, _OWN], seen[:, _SHARED]
+        self._told, self._shown = seen[:, features.N_FEATURES : -1], seen[:, features.N_FEATURES :]
+        self._gates = gates = np.empty((n_tensors, 4 * size), np.float32)
+        self._opened = gates[:, : 3 * size]  # to let in, to keep, to show
+        self._let_in, self._kept, self._to_show, self._candidate = np.split(gates, 4, axis=1)
+        self._output_state, self._cell = small.hidden[:, :size], small.hidden[:, size:]
         self._logs = np.empty((n_tensors, 8), np.float32)
+        self._ratios = np.empty((n_tensors, 5), np.float32)
+        self._shrinks = rule.WIDEST_SHRINK * small.shapes.is_matrix
         self._plain_rms = rule.PLAIN_RMS * (1 - small.shapes.is_matrix)
-        self._weights_taken = np.empty((n_tensors, 2), np.float32)
-        self._rates = np.empty((n_tensors, 2), np.float32)
-        self._factors = np.empty((n_tensors, 5), np.float32)
+        self._taken = np.empty((n_tensors, 2), np.float32)
+        self._rates = np.empty((2, n_tensors), np.float32)
         self._is_new = True
 
     def use(self, options: rule.Options, total_steps: float | None) -> None:
@@ -61,6 +67,8 @@ class NumpyPlan:
             total_steps: None: unknown.
         """
         self._options = options
+        self._lr = options.lr * np.float32(rule.RELATIVE_RATE)
+        self._take1, self._take2 = 1 - options.beta1, 1 - options.beta2
         self._known = total_steps is not None
         self._total = 1.0 if total_steps is None else total_steps
         self._length = 0.5 * math.log10(self._total) - 1
@@ -72,58 +80,82 @@ class NumpyPlan:
         Args:
             loss: NaN where unknown.
         """
-        small, size, seen = self._small, self._size, self._seen
-        shared = self._see_loss(loss)
-        seen[:, _SHARED] = (*shared, *self._time_features())
-        self._see_gradients(seen[:, _OWN])
-        output, cell = seen[:, features.N_FEATURES : -1], small.hidden[:, size:]
-        output[...] = small.hidden[:, :size]
-        gates = np.dot(seen, self._weights, out=self._gates)
+        self._shared[...] = (*self._see_loss(loss), *self._time_features())
+        self._see_gradients()
+        gates, cell = self._gates, self._cell
+        np.dot(self._seen, self._weights, out=gates)
         np.tanh(gates, out=gates)
-        opened = gates[:, : 3 * size]  # to let in, to keep, to show
+        opened = self._opened
         opened *= 0.5
         opened += 0.5
-        cell *= opened[:, size : 2 * size]
-        cell += opened[:, :size] * gates[:, 3 * size :]
-        np.multiply(opened[:, 2 * size :], np.tanh(cell), out=output)
-        small.hidden[:, :size] = output
-        np.dot(seen[:, features.N_FEATURES :], self._output, out=small.actions)
+        cell *= self._kept
+        self._candidate *= self._let_in
+        cell += self._candidate
+        np.multiply(self._to_show, np.tanh(cell), out=self._told)
+        self._output_state[...] = self._told
+        np.dot(self._shown, self._output, out=self._small.actions)
         self._is_new = True
 
-    def plan(self) -> np.ndarray:
-        """As ``rule.plan``: the factors ``[T, 5]``; memory and rates change."""
-        small, factors = self._small, self._factors
+    def plan(self, n_ahead: int) -> np.ndarray:
+        """As ``rule.plan``: the factors ``[T, 5]``; memory and rates change.
+
+        Args:
+            n_ahead: Steps, this one included, until the controller runs again.
+        """
+        if self._is_new or self._turn == len(self._factors):
+            self._plan_ahead(n_ahead)
+        turn, small = self._turn, self._small
+        self._turn += 1
+        small.memory[:, columns.WEIGHTS] = self._weights_ahead[turn]
+        small.rates[...] = self._rates_ahead[turn]
+        factors: np.ndarray = self._factors[turn]
+        return factors
+
+    def _plan_ahead(self, n_steps: int) -> None:
+        """Plan some steps at once: what they cost is to call numpy."""
         if self._is_new:
             self._follow()
             self._is_new = False
-        weights = small.memory[:, columns.WEIGHTS]
-        weights += factors[:, :2] * (1 - weights)
-        root = np.sqrt(weights[:, 1])
-        rates = self._rates * self._schedule()
-        small.rates[...] = rate = rates[:, 0]
-        np.subtract(1, np.minimum(rates[:, 1], 1.0), out=factors[:, 2])
-        np.multiply(self._options.eps, root, out=factors[:, 4])
-        root *= rate
-        np.divide(root, weights[:, 0], out=factors[:, 3])
-        return factors
+        small, taken = self._small, self._taken
+        self._turn = 0
+        self._factors = factors = np.empty((n_steps, len(taken), 5), np.float32)
+        self._weights_ahead = weights = np.empty((n_steps, len(taken), 2), np.float32)
+        before = small.memory[:, columns.WEIGHTS]
+        for after in weights:
+            np.subtract(1, before, out=after)
+            after *= taken
+            after += before
+            before = after
+        first = float(small.steps[0])
+        schedule = np.array([[self._schedule(first + i)] for i in range(n_steps)], np.float32)
+        root = np.sqrt(weights[:, :, 1])
+        self._rates_ahead = self._rates[0] * schedule
+        factors[:, :, :2] = taken
+        np.subtract(1, np.minimum(self._rates[1] * schedule, 1.0), out=factors[:, :, 2])
+        np.multiply(self._options.eps, root, out=factors[:, :, 4])
+        root *= self._rates_ahead
+        np.divide(root, weights[:, :, 0], out=factors[:, :, 3])
 
     def _follow(self) -> None:
         """Work out what stays as it is until the controller runs again, or options change."""
-        small, options, factors = self._small, self._options, self._factors
+        small, options, taken = self._small, self._options, self._taken
         actions, memory, shapes = small.actions, small.memory, small.shapes
         shifts = np.exp(shapes.widest * np.tanh(actions[:, :3] / shapes.widest))
-        relative = options.lr * rule.RELATIVE_RATE * shifts[:, 0]
+        relative = self._lr * shifts[:, 0]
         rms = np.exp(memory[:, columns.LOG_PARAMETER.start])
         low, high = rule.RMS_RANGE
         np.minimum(np.maximum(rms, low, out=rms), high, out=rms)
-        rate = relative * (rms * shapes.is_matrix + self._plain_rms)
-        moving = memory[:, columns.LOG_GRADIENT.start] > columns.NOTHING + 1
-        shrink = np.maximum(np.tanh(actions[:, 3]), 0.0) * (shapes.is_matrix * moving)
-        self._rates[:, 0] = rate
-        self._rates[:, 1] = rate * options.weight_decay + rule.WIDEST_SHRINK * relative * shrink
-        take1 = 1 - options.beta1
-        factors[:, 0] = take1 / (take1 + options.beta1 * shifts[:, 1])
-        factors[:, 1] = np.minimum((1 - options.beta2) * shifts[:, 2], 1.0)
+        rms *= shapes.is_matrix
+        rms += self._plain_rms
+        rate, decay = self._rates
+        np.multiply(relative, rms, out=rate)
+        np.maximum(np.tanh(actions[:, 3]), 0.0, out=decay)
+        decay *= self._shrinks
+        decay *= memory[:, columns.LOG_GRADIENT.start] > columns.NOTHING + 1  # it moves
+        decay *= relative
+        decay += rate * options.weight_decay
+        taken[:, 0] = self._take1 / (self._take1 + options.beta1 * shifts[:, 1])
+        np.minimum(self._take2 * shifts[:, 2], 1.0, out=taken[:, 1])
 
     def see_sums(self, sums: np.ndarray) -> None:
         """As ``memory.see_sums``: the memory changes.
@@ -189,23 +221,22 @@ class NumpyPlan:
         rest = 0.5 * math.log(1 + features.LATEST - fraction)
         return 2 * fraction - 1, rest, self._length, 1.0, length
 
-    def _see_gradients(self, own: np.ndarray) -> None:
+    def _see_gradients(self) -> None:
         """Write the features of the gradient."""
-        memory, shapes, logs = self._small.memory, self._small.shapes, self._logs
-        taken = np.maximum(memory[:, columns.WEIGHTS], features.SMALLEST, out=self._weights_taken)
-        np.log(np.minimum(taken, 1.0, out=taken), out=logs[:, :2])
+        memory, shapes = self._small.memory, self._small.shapes
+        logs, ratios, own = self._logs, self._ratios, self._own
+        np.log(np.maximum(memory[:, columns.WEIGHTS], features.SMALLEST), out=logs[:, :2])
         logs[:, 2:] = memory[:, columns.LOGS]
         alive = memory[:, columns.LOG_GRADIENT] > columns.NOTHING + 1
-        ratios = np.dot(logs, shapes.ratios)
+        np.dot(logs, shapes.ratios, out=ratios)
         ratios += shapes.log_fan_in
         np.minimum(np.maximum(ratios, -2.0, out=ratios), 2.0, out=ratios)
         np.multiply(ratios, alive, out=own[:, :5])
         own[:, 5] = memory[:, columns.COSINE.start]
         own[:, 6:] = alive
 
-    def _schedule(self) -> float:
-        """As ``rule.schedule``."""
-        steps = float(self._small.steps[0])
+    def _schedule(self, steps: float) -> float:
+        """As ``rule.schedule``, before a step."""
         if self._known:
             low, high = rule.WARM_UP_STEPS
             warm_up = min(max(rule.WARM_UP * self._total, low), high)

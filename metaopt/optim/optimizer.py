@@ -29,7 +29,7 @@ from metaopt.optim.packing import (
     SMALL,
     Pack,
     check_state,
-    new_state,
+    new_states,
     state_dtype,
 )
 from metaopt.optim.stepping import choose_backend, take_planned_step, take_step
@@ -178,8 +178,8 @@ class LSTMOptimizer(torch.optim.Optimizer):
         if not ready:
             return returned
         every = refresh_interval(self.param_groups[0], next(iter(ready)))
-        refresh = self._n_steps % every == 0
-        observe = (self._n_steps + 1) % every == 0
+        n_ahead = every - self._n_steps % every
+        refresh, observe = n_ahead == every, n_ahead == 1
         if refresh and self.param_groups[0]["maximize"] and loss is not None:
             loss = -loss
         for device, (params, grads, group_sizes) in ready.items():
@@ -191,7 +191,14 @@ class LSTMOptimizer(torch.optim.Optimizer):
             if isinstance(options, NumpyPlan):
                 number = seen_number(loss, device, self._distributed) if refresh else math.nan
                 take_planned_step(
-                    pack, options, grads, number, backend, refresh=refresh, observe=observe
+                    pack,
+                    options,
+                    grads,
+                    number,
+                    backend,
+                    refresh=refresh,
+                    observe=observe,
+                    n_ahead=n_ahead,
                 )
                 continue
             seen = seen_loss(loss, device, self._distributed) if refresh else pack.unknown
@@ -308,10 +315,10 @@ class LSTMOptimizer(torch.optim.Optimizer):
     ) -> Pack:
         pack = self._packs.get(device)
         if pack is None or not pack.holds(params, group_sizes, self.state):
-            for param in params:
-                if not self.state[param]:
-                    hidden_size = hidden_size_of(self._theta)
-                    self.state[param] = new_state(param, self._n_steps, hidden_size)
+            new = [param for param in params if not self.state[param]]
+            if new:
+                states = new_states(new, self._n_steps, hidden_size_of(self._theta))
+                self.state.update(zip(new, states, strict=True))
             pack = Pack(params, group_sizes, self.state, self._theta)
             self._packs[device] = pack
             self._options.pop(device, None)

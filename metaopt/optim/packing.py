@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ from metaopt.optim.numpy_plan import NumpyPlan
 
 SMALL: Final = ("step", "memory", "hidden")
 MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+_FEW_NUMBERS: Final = 30_000  # up to which calls cost more than what they compute
 
 
 def state_dtype(param: Tensor) -> torch.dtype:
@@ -47,22 +49,34 @@ def plain(tensor: Tensor) -> Tensor:
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
-def new_state(param: Tensor, n_steps: int, hidden_size: int) -> dict[str, Tensor]:
-    """The state of a parameter that has never been stepped."""
-    size = torch.tensor(float(_n_numbers(param)), device=param.device)
-    local = plain(param).to(torch.float32).flatten()
-    squares = all_reduced(local.square().sum().reshape(1, 1), [param])[0, 0]
-    return {
-        "step": torch.tensor(float(n_steps), device=param.device),
-        "memory": columns.empty(squares.reshape(1), size)[0],
-        "hidden": torch.zeros(2 * hidden_size, device=param.device),
-        **{
-            name: torch.zeros_like(
-                param, dtype=state_dtype(param), memory_format=torch.preserve_format
-            ).detach()
-            for name in MOMENTS
-        },
-    }
+def new_states(
+    params: Sequence[Tensor], n_steps: int, hidden_size: int
+) -> list[dict[str, Tensor]]:
+    """The states of parameters on one device that have never been stepped."""
+    device = params[0].device
+    sizes = torch.tensor([float(_n_numbers(p)) for p in params], device=device)
+    local = [plain(p).to(torch.float32).reshape(-1) for p in params]
+    squares = torch.stack([x.dot(x) for x in local]).unsqueeze(-1)
+    memory = columns.empty(all_reduced(squares, params)[:, 0], sizes)
+    steps = torch.full((len(params),), float(n_steps), device=device)
+    hidden = torch.zeros(len(params), 2 * hidden_size, device=device)
+    states = []
+    for row, param in enumerate(params):
+        dtype = state_dtype(param)
+        states.append(
+            {
+                "step": steps[row],
+                "memory": memory[row],
+                "hidden": hidden[row],
+                **{
+                    name: torch.zeros_like(
+                        param, dtype=dtype, memory_format=torch.preserve_format
+                    ).detach()
+                    for name in MOMENTS
+                },
+            }
+        )
+    return states
 
 
 def check_state(state: Mapping[str, Tensor], param: Tensor, hidden_size: int) -> None:
@@ -152,6 +166,7 @@ class Pack:
         group_sizes: How many of them are of each parameter group: group index, number.
         tensors: What the controller works on, float32.
         fusable: Their type, if the moments have it, too, and an operation for flat ones is for it.
+        arrays: Parameter, moments and ones of each tensor as flat arrays, if all are small, too.
         plan: What plans the steps, on a CPU, if the tensors are all alike.
         unknown: NaN on the device, for a loss that is not known.
         sharded: Whether any of them is only a part of a tensor.
@@ -181,6 +196,12 @@ class Pack:
         dtypes = {x.dtype for x in chain(*elements)}
         is_one = self.flat and len(dtypes) == 1 and dtypes <= {torch.float32, torch.float64}
         self.fusable = dtypes.pop() if is_one else None
+        self.arrays: list[tuple[np.ndarray, ...]] = []
+        if self.fusable and not self.sharded and sum(p.numel() for p in originals) < _FEW_NUMBERS:
+            self.arrays = [
+                (p.numpy(), m.numpy(), v.numpy(), np.ones(len(p), p.numpy().dtype))
+                for p, m, v in zip(*elements, strict=True)
+            ]
         self.unknown = torch.full((), torch.nan, device=device)
         sizes = torch.tensor([float(_n_numbers(p)) for p in originals], device=device)
         shapes = shape_features([p.shape for p in originals], device)._replace(sizes=sizes)

@@ -77,6 +77,7 @@ def take_planned_step(
     *,
     refresh: bool,
     observe: bool,
+    n_ahead: int,
 ) -> None:
     """The same with ``pack.plan``, as ``take_step`` otherwise.
 
@@ -88,19 +89,26 @@ def take_planned_step(
         backend: As above.
         refresh: As above.
         observe: As above.
+        n_ahead: Steps, this one included, until the controller runs again.
     """
-    with np.errstate(all="ignore"):
-        if refresh:
+    if refresh:
+        with np.errstate(all="ignore"):
             plan.decide(loss)
-        factors: Array = plan.plan()
-        if backend is not backends.fused_on_cpu:
-            factors = torch.from_numpy(factors)
-        sums = backend(pack.params, grads, pack.exp_avg, pack.exp_avg_sq, factors, observe=observe)
-        if sums is not None:
-            if pack.sharded:
-                sums = all_reduced(sums, pack.originals)
-            plan.see_sums(sums.numpy())
-        plan.end()
+    factors: Array = plan.plan(n_ahead)
+    fused = backend is backends.fused_on_cpu
+    if not fused:
+        factors = torch.from_numpy(factors)
+    asked = observe and not (fused and pack.arrays)
+    sums = backend(pack.params, grads, pack.exp_avg, pack.exp_avg_sq, factors, observe=asked)
+    if observe:
+        with np.errstate(all="ignore"):
+            if sums is None:
+                plan.see_sums(backends.sums_of_arrays(pack.arrays, grads))
+            elif pack.sharded:
+                plan.see_sums(all_reduced(sums, pack.originals).numpy())
+            else:
+                plan.see_sums(sums.numpy())
+    plan.end()
 
 
 def choose_backend(

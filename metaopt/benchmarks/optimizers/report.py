@@ -204,9 +204,12 @@ def _table(data: Mapping[str, Any]) -> str:
         "three tiers,",
         "with bootstrap 95 % interval. Worst loss: the largest ratio of final losses to the "
         "rival's;",
-        f"!: on some task more than {_ROBUST:g} times the rival's plus {_SLACK:g}.",
+        f"!: on some task more than {_ROBUST:g} times the rival's plus {_SLACK:g}. Accuracy: mean "
+        "difference in points",
+        "where both are there, of tasks with classes.",
         "",
-        f"{'rival':<32}{'steps':>22}{'seconds':>22}{'reached':>10}{'worst loss':>12}",
+        f"{'rival':<32}{'steps':>22}{'seconds':>22}{'reached':>10}{'worst loss':>12}"
+        f"{'accuracy':>10}",
     ]
     lines += [_against_line(name, found) for name, found in data["against"].items()]
     if data["schedules"]:
@@ -219,7 +222,7 @@ def _table(data: Mapping[str, Any]) -> str:
         log_loss = np.mean(np.log(np.clip(finals, 1e-4, 1e4)))
         diverged = f"{arm['divergences']}/{arm['trainings']}"
         lines.append(f"{name:<32}{diverged:>16}{speed:>12.2f}{log_loss:>12.3f}")
-    lines += ["", *_task_lines(data)]
+    lines += ["", *_fraction_lines(data), "", *_task_lines(data)]
     return "\n".join(lines)
 
 
@@ -229,14 +232,33 @@ def _against_line(name: str, found: Mapping[str, Any]) -> str:
     steps, seconds = found["steps"][group], found["seconds"][group]
     worst = max(_number(task["loss_ratio"]) for task in found["tasks"].values())
     fragile = any(not task["robust"] for task in found["tasks"].values())
+    gained = [g for task in found["tasks"].values() if (g := task["accuracy_gained"]) is not None]
+    accuracy = f"{100 * float(np.mean(gained)):+.1f}" if gained else "-"
     return (
         f"{name:<32}{_interval(steps):>22}{_interval(seconds):>22}"
         f"{steps['n_reached']:>6}/{steps['n_tasks']:<3}{worst:>11.2f}{'!' if fragile else ' '}"
+        f"{accuracy:>10}"
     )
 
 
 def _interval(summary: Mapping[str, float]) -> str:
     return f"{summary['median']:.2f} [{summary['low']:.2f}, {summary['high']:.2f}]"
+
+
+def _fraction_lines(data: Mapping[str, Any]) -> list[str]:
+    """The fractions of every arm on every task; the columns are those of the losses below."""
+    names = list(data["arms"])
+    lines = [f"{'steps/seconds':<26}" + "".join(f"{i:>10}" for i in range(1, len(names)))]
+    for task, tier in data["tasks"].items():
+        found = [data["against"][name]["tasks"][task] for name in names[1:]]
+        cells = "".join(
+            f"{'never':>10}"
+            if of["steps"] is None
+            else f"{of['steps']:>5.2f}/{min(of['seconds'], 99):<4.2f}"
+            for of in found
+        )
+        lines.append(f"{tier[:6] + ' ' + task:<26}{cells}")
+    return lines
 
 
 def _task_lines(data: Mapping[str, Any]) -> list[str]:
