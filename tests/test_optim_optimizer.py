@@ -311,7 +311,7 @@ def test_a_refresh_interval_out_of_range_is_refused(wrong: Any) -> None:
     [
         ({"total_steps": 15}, 1),
         ({"total_steps": 25}, 2),
-        ({"total_steps": 1000}, 4),
+        ({"total_steps": 1000}, 8),
         ({}, 4),
         ({"capturable": True}, 1),
         ({"total_steps": 1000, "refresh_every": 1}, 1),

@@ -13,8 +13,10 @@ from torch import Tensor
 from metaopt.optim import rule
 from metaopt.optim.packing import Pack
 
-# Steps between two runs of the LSTM, where each is dear, and runs that a training has anyway.
+# Steps between two runs of the LSTM, where each is dear: as meta-training has it, at most, and how
+# many runs even a short training has.
 USUAL_INTERVAL: Final = 4
+_LARGEST_INTERVAL: Final = 8
 _FEWEST_RUNS: Final = 10
 
 
@@ -76,11 +78,9 @@ def refresh_interval(group: Mapping[str, Any], device: torch.device) -> int:
     if group["capturable"] or device.type != "cpu":
         return 1
     total = group["total_steps"]
-    return (
-        USUAL_INTERVAL
-        if total is None
-        else int(max(1, min(USUAL_INTERVAL, total // _FEWEST_RUNS)))
-    )
+    if total is None:
+        return USUAL_INTERVAL
+    return int(max(1, min(_LARGEST_INTERVAL, total // _FEWEST_RUNS)))
 
 
 def group_arrays(groups: Sequence[Mapping[str, Any]], pack: Pack) -> rule.Options:
