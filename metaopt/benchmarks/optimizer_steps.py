@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Multilayer perceptrons by number of parameters: layer sizes, input first.
 MODELS: Final[dict[str, dict[str, tuple[int, ...]]]] = {
     "cpu": {
+        "3k": (30, 32, 32, 10),
+        "10k": (64, 64, 64, 10),
         "100k": (64, 128, 256, 200, 10),
         "1M": (256, 768, 768, 256, 10),
         "10M": (512, 2048, 2048, 2048, 128),

@@ -267,7 +267,7 @@ class MetaTraining:
             # The old graph's memory goes first.
             self._groups.pop(number, None)
             rng = self._rng(use, number, 1)
-            spec = sample_spec(rng, small=options.small)
+            spec = sample_spec(rng, largest=options.largest if options.small else math.inf)
             seldom = options.kind == "optimizer" and rng.random() < options.seldom
             group = _Group(use, spec, USUAL_INTERVAL if seldom else 1)
             self._groups[number] = group

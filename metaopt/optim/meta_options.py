@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from metaopt.optim.controller import HIDDEN_SIZE
+from metaopt.optim.tasks.distribution import SMALL
 
 Kind = Literal["optimizer", "schedule"]
 
@@ -41,6 +42,7 @@ class MetaTrainingOptions:
         n_judged: Tasks of each specification there.
         patience: Meta-validations without a better one before it stops.
         small: For a machine without an accelerator.
+        largest: Numbers in one task at most, if small.
     """
 
     kind: Kind = "optimizer"
@@ -64,6 +66,7 @@ class MetaTrainingOptions:
     n_judged: int = 16
     patience: int = 15
     small: bool = False
+    largest: float = SMALL
 
     def __post_init__(self) -> None:
         shortest, start, end = self.horizons

@@ -28,7 +28,7 @@ _FAMILIES: Final[dict[Family, float]] = {
 }
 _TEACHERS: Final = 0.6  # share of the MLPs that learn from a teacher
 _BUNDLED_IMAGES: Final = 0.5  # share of the image models that learn a bundled data set
-_SMALL: Final = 200_000  # numbers in one task: a limit that excludes no kind of model
+SMALL: Final = 200_000  # numbers in one task: a limit that excludes no kind of model
 _MOST_DRAWS: Final = 50
 _CHEAP: Final[tuple[Activation, ...]] = ("relu", "gelu", "silu")
 
@@ -97,18 +97,18 @@ def _choose(rng: np.random.Generator, weights: dict[Family, float]) -> Family:
 
 
 def sample_spec(
-    rng: np.random.Generator, *, family: Family | None = None, small: bool = False
+    rng: np.random.Generator, *, family: Family | None = None, largest: float = math.inf
 ) -> TaskSpec:
     """Draw one of the specifications that optimizers are meta-trained on.
 
     Args:
         rng: Source of randomness.
         family: Kind of model; None draws it too.
-        small: Draw until one is small enough for a machine without an accelerator; of many that
-            are not, take the smallest.
+        largest: Draw until one holds no more numbers than this, such as ``SMALL`` for a machine
+            without an accelerator; of many that do, take the smallest.
     """
     drawn = [_sample_spec(rng, family)]
-    while small and drawn[-1].n_numbers > _SMALL and len(drawn) < _MOST_DRAWS:
+    while drawn[-1].n_numbers > largest and len(drawn) < _MOST_DRAWS:
         drawn.append(_sample_spec(rng, family))
     return min(drawn, key=lambda spec: spec.n_numbers)
 
