@@ -19,6 +19,7 @@ from metaopt.learners import (
     MLP,
     RL2,
     BayesianLinear,
+    ConvNet,
     DeepKernelGP,
     Gaussian,
     Learner,
@@ -307,6 +308,60 @@ def test_a_prototype_is_the_mean_of_its_class_and_an_absent_class_lies_at_the_or
     support = Points.of([[0.0, 2.0], [0.0, 4.0]], [[1.0, 0.0], [1.0, 0.0]])
     logits = Prototypes(identity).adapt(theta, support)(torch.tensor([[1.0, 3.0]]))
     torch.testing.assert_close(logits, torch.tensor([[-1.0, -10.0]]))
+
+
+def images_of(n: int, seed: int = 0) -> Tensor:
+    return torch.rand(n, 64, generator=generator(seed))
+
+
+CLASSIFIER = ConvNet(8, (4, 6), (1, 2), n_outputs=3)
+LAST_LAYER = ("weight_out", "bias_out")
+
+
+def test_an_untrained_conv_net_sees_what_is_where_and_not_its_contrast() -> None:
+    network = replace(CLASSIFIER, n_outputs=None)
+    theta = network.initial(generator())
+    features = network(theta, images_of(5))
+    assert features.shape == (5, 6 * 4 * 4)
+    torch.testing.assert_close((features**2).sum(1), torch.full((5,), 8.0), rtol=1e-4, atol=0)
+    torch.testing.assert_close(network(theta, 0.3 * images_of(5)), features, rtol=1e-3, atol=1e-4)
+    shifted = images_of(5).view(5, 8, 8).roll(2, dims=2).flatten(1)
+    assert not torch.allclose(network(theta, shifted), features, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        MAML(CLASSIFIER, cross_entropy, n_steps=2, step_size=0.3, zeroed=LAST_LAYER),
+        Reptile(CLASSIFIER, cross_entropy, n_steps=2, step_size=0.3, zeroed=LAST_LAYER),
+    ],
+    ids=["maml", "reptile"],
+)
+def test_a_zeroed_last_layer_makes_no_class_the_first(learner: MAML | Reptile) -> None:
+    theta = start_of(learner)
+    support = Points.of(images_of(6), torch.eye(3).repeat(2, 1))
+    order = torch.tensor([2, 0, 1])
+    renamed = support._replace(y=support.y[:, order])
+    x = images_of(4, seed=1)
+    logits = learner.adapt(theta, support)(x)
+    torch.testing.assert_close(learner.adapt(theta, renamed)(x), logits[:, order])
+    assert not torch.allclose(
+        replace(learner, zeroed=()).adapt(theta, renamed)(x),
+        replace(learner, zeroed=()).adapt(theta, support)(x)[:, order],
+    )
+    batch = collate([Episode(support, support)])
+    gradient, _ = learner.meta_gradient(theta, batch, generator())
+    assert not any(gradient[name].any() for name in LAST_LAYER)
+    assert gradient["weight0"].any()
+
+
+def test_the_scale_of_a_ridge_head_multiplies_what_it_predicts_before_training() -> None:
+    support, query = single(SINE.sample(1, generator(2)), 0)
+    one, ten = (Ridge(NETWORK, squared_error, scale=scale) for scale in (1.0, 10.0))
+    torch.testing.assert_close(
+        ten.adapt(ten.initial(generator()), support)(query.x),
+        10 * one.adapt(one.initial(generator()), support)(query.x),
+    )
 
 
 def test_the_ridge_head_solves_the_normal_equations() -> None:

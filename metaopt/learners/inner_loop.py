@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
+import torch
 from torch import Tensor
 from torch.func import grad
 
@@ -38,3 +39,8 @@ def descend(
             for name, value in parameters.items()
         }
     return parameters
+
+
+def with_zeros(parameters: Theta, names: Collection[str]) -> Theta:
+    """The parameters, those of some names replaced by zeros."""
+    return {n: torch.zeros_like(p) if n in names else p for n, p in parameters.items()}

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from metaopt.episodes.episode import Points
-from metaopt.learners.inner_loop import descend
+from metaopt.learners.inner_loop import descend, with_zeros
 from metaopt.learners.learner import Learner, Loss, Predictor, Theta
 from metaopt.learners.losses import squared_error
 from metaopt.learners.network import Network
@@ -24,8 +24,11 @@ class MAML(Learner):
         n_steps: Gradient steps of adaptation; may be another number after meta-training.
         step_size: Of these steps.
         first_order: Whether to leave out second derivatives (FOMAML).
+        zeroed: Parameters that adaptation starts at 0, whatever θ says: those of a classifier's
+            last layer, for which no class is the first.
 
-    Source: Finn et al. 2017, algorithms 1 and 2; first order: section 5.2.
+    Sources: Finn et al. 2017, algorithms 1 and 2; first order: section 5.2. Zeroing: Kao et al.
+    2022.
     """
 
     network: Network
@@ -33,6 +36,7 @@ class MAML(Learner):
     n_steps: int = 1
     step_size: float = 0.01
     first_order: bool = False
+    zeroed: tuple[str, ...] = ()
 
     def initial(self, generator: torch.Generator) -> Theta:
         """See ``Learner``."""
@@ -46,7 +50,7 @@ class MAML(Learner):
 
         adapted = descend(
             support_loss,
-            theta,
+            with_zeros(theta, self.zeroed),
             n_steps=self.n_steps,
             step_size=self.step_size,
             first_order=self.first_order,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import avg_pool2d, conv2d
 
 from metaopt.learners.learner import Theta
 
@@ -64,38 +64,50 @@ class MLP:
 
 @dataclass(frozen=True)
 class ConvNet:
-    """3×3 convolutions with ReLU, all but the first halving the image, and a linear layer.
+    """3×3 convolutions with ReLU on square images: features of what is where.
+
+    The last map, flat, is scaled to one length for all images, which is learned.
 
     Attributes:
-        side: Of the square images of one channel that are the inputs, row by row.
+        side: Of the images of one channel that are the inputs, row by row.
         channels: Of each convolution.
-        n_outputs: Of the linear layer.
+        pools: Side of the squares that are averaged after each; 1 averages nothing.
+        n_outputs: Of a linear layer after that, which is 0 before training; None: the features
+            themselves are the outputs.
+        squared_length: Of the features, before training.
     """
 
     side: int
     channels: tuple[int, ...]
-    n_outputs: int
+    pools: tuple[int, ...]
+    n_outputs: int | None = None
+    squared_length: float = 8.0
 
     def initial(self, generator: torch.Generator) -> Theta:
-        """As ``MLP``'s."""
-        theta = {}
+        """Kernels uniform with variance 1/fan-in, and biases of 0."""
+        theta: Theta = {"log_squared_length": torch.tensor(math.log(self.squared_length))}
         n_in, side = 1, self.side
-        for i, n_out in enumerate(self.channels):
-            theta[f"weight{i}"] = _uniform((n_out, n_in, 3, 3), 9 * n_in, generator)
-            theta[f"bias{i}"] = _uniform((n_out,), 9 * n_in, generator)
-            n_in, side = n_out, side if i == 0 else (side + 1) // 2
-        n_in *= side**2
-        theta["weight_out"] = _uniform((n_in, self.n_outputs), n_in, generator)
-        theta["bias_out"] = _uniform((self.n_outputs,), n_in, generator)
+        for i, (n_out, pool) in enumerate(zip(self.channels, self.pools, strict=True)):
+            kernels = _uniform((n_out, n_in, 3, 3), 9 * n_in, generator)
+            theta |= {f"weight{i}": math.sqrt(3) * kernels, f"bias{i}": torch.zeros(n_out)}
+            n_in, side = n_out, side // pool
+        if self.n_outputs is not None:
+            theta["weight_out"] = torch.zeros(n_in * side**2, self.n_outputs)
+            theta["bias_out"] = torch.zeros(self.n_outputs)
         return theta
 
     def __call__(self, theta: Theta, x: Tensor) -> Tensor:
-        """Outputs ``(n, n_outputs)`` of inputs ``(n, side * side)``."""
+        """Outputs ``(n, n_outputs)``, or features, of inputs ``(n, side * side)``."""
         images = x.reshape(len(x), 1, self.side, self.side)
-        for i in range(len(self.channels)):
-            weight, bias = theta[f"weight{i}"], theta[f"bias{i}"]
-            images = torch.relu(conv2d(images, weight, bias, 1 if i == 0 else 2, padding=1))
-        return images.flatten(1) @ theta["weight_out"] + theta["bias_out"]
+        for i, pool in enumerate(self.pools):
+            images = torch.relu(conv2d(images, theta[f"weight{i}"], theta[f"bias{i}"], padding=1))
+            images = avg_pool2d(images, pool) if pool > 1 else images
+        features = images.flatten(1)
+        length = (0.5 * theta["log_squared_length"]).exp()
+        features = length * features / (features.norm(dim=1, keepdim=True) + 1e-6)
+        if self.n_outputs is None:
+            return features
+        return features @ theta["weight_out"] + theta["bias_out"]
 
 
 def _uniform(shape: tuple[int, ...], n_in: int, generator: torch.Generator) -> Tensor:

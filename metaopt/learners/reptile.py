@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from metaopt.episodes.episode import Episode, Points
-from metaopt.learners.inner_loop import descend
+from metaopt.learners.inner_loop import descend, with_zeros
 from metaopt.learners.learner import Learner, Loss, Predictor, Theta
 from metaopt.learners.losses import squared_error
 from metaopt.learners.network import Network
@@ -30,6 +30,7 @@ class Reptile(Learner):
         step_size: Of all inner steps.
         minibatch: Points of an inner step in meta-training.
         n_epochs: Passes over the training set in meta-training.
+        zeroed: As ``MAML``'s.
 
     Source: Nichol et al. 2018, algorithm 2. The outer step is ``meta_fit``'s optimizer: theirs
     is SGD.
@@ -41,6 +42,7 @@ class Reptile(Learner):
     step_size: float = 0.02
     minibatch: int = 10
     n_epochs: int = 1
+    zeroed: tuple[str, ...] = ()
 
     def initial(self, generator: torch.Generator) -> Theta:
         """See ``Learner``."""
@@ -48,24 +50,27 @@ class Reptile(Learner):
 
     def adapt(self, theta: Theta, support: Points) -> Predictor:
         """See ``Learner``."""
-        return partial(self.network, self._trained(theta, support, self.n_steps))
+        start = with_zeros(theta, self.zeroed)
+        return partial(self.network, self._trained(start, support, self.n_steps))
 
     def meta_gradient(
         self, theta: Theta, episodes: Episode, generator: torch.Generator
     ) -> tuple[Theta, Tensor]:
         """θ minus the mean of where training ends, and the mean loss of its last minibatches."""
 
-        def moved(episode: Episode) -> tuple[Theta, Tensor]:
+        def after_training(episode: Episode) -> tuple[Theta, Tensor]:
             every = Points(*(torch.cat(parts) for parts in zip(*episode, strict=True)))
-            parameters = theta
+            parameters = start
             for _ in range(self.n_epochs):
                 for first in range(0, len(every.x), self.minibatch):
                     points = Points(*(part[first : first + self.minibatch] for part in every))
                     loss = self.loss(self.network(parameters, points.x), points)
                     parameters = self._trained(parameters, points, 1)
-            return {name: theta[name] - p for name, p in parameters.items()}, loss
+            moved = {name: start[name] - p for name, p in parameters.items()}
+            return with_zeros(moved, self.zeroed), loss
 
-        moves, losses = vmap(moved)(episodes)
+        start = with_zeros(theta, self.zeroed)
+        moves, losses = vmap(after_training)(episodes)
         return {name: move.mean(0) for name, move in moves.items()}, losses.mean()
 
     def _trained(self, parameters: Theta, points: Points, n_steps: int) -> Theta:

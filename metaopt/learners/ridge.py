@@ -20,17 +20,24 @@ class Ridge(Learner):
     Attributes:
         network: Maps inputs to features.
         loss: Of the predictions, for classes as logits.
+        scale: Factor of the predictions before training. Logits need more than 1: one-hot
+            targets as logits leave much doubt, whatever the features.
 
     Source: Bertinetto et al. 2019 (R2D2), equations 4 to 6.
     """
 
     network: Network
     loss: Loss = cross_entropy
+    scale: float = 1.0
 
     def initial(self, generator: torch.Generator) -> Theta:
         """See ``Learner``; with the ridge, and scale and offset of predictions."""
-        head = {"log_ridge": torch.zeros(()), "scale": torch.ones(()), "offset": torch.zeros(())}
-        return self.network.initial(generator) | head
+        return {
+            **self.network.initial(generator),
+            "log_ridge": torch.zeros(()),
+            "scale": torch.tensor(self.scale),
+            "offset": torch.zeros(()),
+        }
 
     def adapt(self, theta: Theta, support: Points) -> Predictor:
         """See ``Learner``."""

@@ -28,7 +28,9 @@ class RL2(Learner):
     """An LSTM reads trials in their order and scores what could be tried next.
 
     Targets are regrets. What it reads of a trial is its configuration and where its loss lies
-    between the best (0) and the worst (1) so far, so that units don't matter. In meta-training
+    between the best (0) and the worst (1) so far, so that units don't matter. Beside the state,
+    a configuration's score depends on how near it is, by a learned kernel, to good and to bad
+    trials: without that, what is proposed resembles what was tried already. In meta-training
     the query is a pool of configurations with known regrets; the support is not used.
 
     Attributes:
@@ -36,17 +38,20 @@ class RL2(Learner):
         n_hidden: Size of the state.
         width: Of the layer that scores.
         n_trials: Length of a study in meta-training.
+        n_dimensions: Of the space in which configurations are near or far.
         n_studies: Studies of each task in a batch; their mean is the baseline of the reward.
         entropy: Weight of the policy's entropy, in nats, beside the normalised reward.
         loss: Of the scores.
 
     Source: Duan et al. 2016; Wang et al. 2016. Departures: REINFORCE with the other studies of
-    the task as baseline in place of TRPO; the reward is the best regret so far, at each trial.
+    the task as baseline in place of TRPO; the reward is the best regret so far, at each trial;
+    the kernel.
     """
 
     n_features: int
     n_hidden: int = 32
     width: int = 64
+    n_dimensions: int = 8
     n_trials: int = 10
     n_studies: int = 16
     entropy: float = 0.01
@@ -66,14 +71,31 @@ class RL2(Learner):
         return MLP((self.n_hidden, self.width), name="states.")
 
     @property
+    def _place(self) -> MLP:
+        return MLP((self.n_features, self.n_dimensions), name="place.")
+
+    @property
+    def _nearness(self) -> MLP:
+        return MLP((3, self.width), name="nearness.")
+
+    @property
     def _score(self) -> MLP:
         return MLP((self.width, 1), name="score.")
 
     def initial(self, generator: torch.Generator) -> Theta:
         """See ``Learner``."""
+        parts = (
+            self._cell,
+            self._configurations,
+            self._states,
+            self._place,
+            self._nearness,
+            self._score,
+        )
         theta: Theta = {}
-        for part in (self._cell, self._configurations, self._states, self._score):
+        for part in parts:
             theta |= part.initial(generator)
+        theta["place.weight0"] *= 3  # so that not all configurations are near each other
         return theta
 
     def adapt(self, theta: Theta, support: Points) -> Predictor:
@@ -84,11 +106,19 @@ class RL2(Learner):
             seen = weight > 0
             best = torch.where(seen, torch.minimum(best, y[0]), best)
             worst = torch.where(seen, torch.maximum(worst, y[0]), worst)
-            place = _place(y[0], best, worst)[None]
-            after = self._cell(theta, torch.cat([x, place]), (hidden, cell))
+            rank = _rank(y[0], best, worst)[None]
+            after = self._cell(theta, torch.cat([x, rank]), (hidden, cell))
             hidden = torch.where(seen, after[0], hidden)
             cell = torch.where(seen, after[1], cell)
-        return lambda x: self._scores(theta, self._configurations(theta, x), hidden)[:, None]
+        tried = self._place(theta, support.x)
+        ranks = _rank(support.y[:, 0], best, worst)
+
+        def predict(x: Tensor) -> Tensor:
+            kernel = _kernel(tried, self._place(theta, x)) * support.weight[:, None]
+            mapped = self._configurations(theta, x)
+            return self._scores(theta, mapped, hidden, kernel, ranks)[:, None]
+
+        return predict
 
     def studies(
         self, theta: Theta, pools: Points, *, generator: torch.Generator | None, n_trials: int
@@ -108,7 +138,7 @@ class RL2(Learner):
         Raises:
             ValueError: If a pool has fewer than ``n_trials`` configurations.
         """
-        n_tasks = len(pools.x)
+        n_tasks, n = pools.weight.shape
         fewest = int(pools.weight.sum(1).min())
         if fewest < n_trials:
             raise ValueError(
@@ -116,27 +146,33 @@ class RL2(Learner):
             )
         n_studies = 1 if generator is None else self.n_studies
         mapped = self._configurations(theta, pools.x)[:, None]  # (tasks, 1, n, width)
+        places = self._place(theta, pools.x)  # (tasks, n, dimensions)
         gone = (pools.weight == 0)[:, None].expand(-1, n_studies, -1)
         hidden = cell = pools.x.new_zeros(n_tasks, n_studies, self.n_hidden)
         best = pools.x.new_full((n_tasks, n_studies), torch.inf)
         worst = -best
-        regrets, chances, entropies = [], [], []
+        tried = pools.x.new_zeros(n_tasks, n_studies, 0)  # the regrets
+        kernel = pools.x.new_zeros(n_tasks, n_studies, 0, n)
+        chances, entropies = [], []
         for _ in range(n_trials):
-            scores = self._scores(theta, mapped, hidden[..., None, :]).masked_fill(
+            ranks = _rank(tried, best[..., None], worst[..., None])
+            scores = self._scores(theta, mapped, hidden, kernel, ranks).masked_fill(
                 gone, -torch.inf
             )
             chance = torch.log_softmax(scores, -1)
             pick = _drawn(chance, generator)[..., None]
             gone = gone.scatter(-1, pick, True)
-            y = pools.y[..., 0][:, None].expand(-1, n_studies, -1).gather(-1, pick)[..., 0]
+            y = pools.y[..., 0][:, None].expand(-1, n_studies, -1).gather(-1, pick)
             x = pools.x.gather(1, pick.expand(-1, -1, self.n_features))
-            best, worst = torch.minimum(best, y), torch.maximum(worst, y)
-            read = torch.cat([x, _place(y, best, worst)[..., None]], -1)
-            hidden, cell = self._cell(theta, read, (hidden, cell))
-            regrets.append(y)
+            place = places.gather(1, pick.expand(-1, -1, self.n_dimensions))
+            kernel = torch.cat([kernel, _kernel(place, places)[:, :, None]], dim=2)
+            tried = torch.cat([tried, y], dim=2)
+            best, worst = torch.minimum(best, y[..., 0]), torch.maximum(worst, y[..., 0])
+            rank = _rank(y, best[..., None], worst[..., None])
+            hidden, cell = self._cell(theta, torch.cat([x, rank], -1), (hidden, cell))
             chances.append(chance.gather(-1, pick)[..., 0])
             entropies.append(-(chance.exp() * chance.nan_to_num(neginf=0.0)).sum(-1))
-        return torch.stack(regrets, -1), torch.stack(chances, -1), torch.stack(entropies, -1)
+        return tried, torch.stack(chances, -1), torch.stack(entropies, -1)
 
     def meta_gradient(
         self, theta: Theta, episodes: Episode, generator: torch.Generator
@@ -156,12 +192,32 @@ class RL2(Learner):
 
         return grad(surrogate, has_aux=True)(theta)
 
-    def _scores(self, theta: Theta, mapped: Tensor, hidden: Tensor) -> Tensor:
-        """Scores ``(..., n)`` of mapped configurations ``(..., n, width)``."""
-        return self._score(theta, torch.tanh(mapped + self._states(theta, hidden)))[..., 0]
+    def _scores(
+        self, theta: Theta, mapped: Tensor, hidden: Tensor, kernel: Tensor, ranks: Tensor
+    ) -> Tensor:
+        """Scores of mapped configurations, ``(..., n)``.
+
+        Args:
+            theta: Meta-parameters.
+            mapped: ``(..., n, width)``.
+            hidden: The LSTM's state, ``(..., n_hidden)``.
+            kernel: How near each trial is to each configuration, ``(..., t, n)``.
+            ranks: Of the trials, from the best (0) to the worst (1), ``(..., t)``.
+        """
+        bad = (kernel * ranks[..., None]).sum(-2)
+        nearest = torch.nn.functional.pad(kernel, (0, 0, 1, 0)).amax(-2)  # 0 before any trial
+        near = torch.stack([nearest, kernel.sum(-2) - bad, bad], dim=-1)
+        at = mapped + self._states(theta, hidden)[..., None, :] + self._nearness(theta, near)
+        return self._score(theta, torch.tanh(at))[..., 0]
 
 
-def _place(y: Tensor, best: Tensor, worst: Tensor) -> Tensor:
+def _kernel(tried: Tensor, places: Tensor) -> Tensor:
+    """1 where two places are one, towards 0 with their distance, ``(..., t, n)``."""
+    squares = (tried**2).sum(-1)[..., None] + (places**2).sum(-1)[..., None, :]
+    return torch.exp(-(squares - 2 * tried @ places.mT).clamp_min(0.0))
+
+
+def _rank(y: Tensor, best: Tensor, worst: Tensor) -> Tensor:
     """Where a loss lies between the best and the worst so far; 0.5 where these are one."""
     span = worst - best
     return torch.where(span > 0, (y - best) / torch.where(span > 0, span, 1.0), 0.5)

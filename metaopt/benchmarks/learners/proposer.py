@@ -17,9 +17,9 @@ from metaopt.episodes.episode import Episode, Points
 from metaopt.learners import RL2, Theta
 
 N_TRIALS: Final = 10
-N_CANDIDATES: Final = 64  # of a pool, in an episode of meta-training
+N_CANDIDATES: Final = 128  # of a pool, in an episode of meta-training
 N_TASKS: Final = 8
-N_STEPS: Final = 1000
+N_STEPS: Final = 400
 N_RANDOM: Final = 500  # random searches of each task
 
 
