@@ -192,6 +192,12 @@ def test_a_benchmark_is_resumed_and_reported(
     assert set(against["tasks"]) == {"breast-cancer", "wide-512"}
     for way in WAYS:
         assert way in report.text
+    lines = report.text.splitlines()
+    start = lines.index(next(line for line in lines if line.startswith("steps/seconds")))
+    for line, task in zip(lines[start + 1 :], ("breast-cancer", "wide-512"), strict=False):
+        of_arms = [data["against"][f"adamw-cosine, {way}"]["tasks"][task] for way in WAYS]
+        shown = ["never" if a["steps"] is None else f"{a['steps']:.2f}" for a in of_arms]
+        assert [cell.split("/")[0] for cell in line.split()[2:]] == shown
 
 
 def test_a_learned_schedule_is_compared_with_the_cosine_of_the_same_optimizer(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 TIERS: Final = ("seeds", "data", "architectures", "scale")
-SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
