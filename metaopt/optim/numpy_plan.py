@@ -72,7 +72,7 @@ class NumpyPlan:
         self._known = total_steps is not None
         self._total = 1.0 if total_steps is None else total_steps
         self._length = 0.5 * math.log10(self._total) - 1
-        self._is_new = True
+        self._is_new = self._may_change = True
 
     def decide(self, loss: float) -> None:
         """As ``rule.decide``: hidden state, actions and memory change.
@@ -103,7 +103,9 @@ class NumpyPlan:
             n_ahead: Steps, this one included, until the controller runs again.
         """
         if self._is_new or self._turn == len(self._factors):
-            self._plan_ahead(n_ahead)
+            # A scheduler changes options at each step.
+            self._plan_ahead(1 if self._may_change else n_ahead)
+            self._may_change = False
         turn, small = self._turn, self._small
         self._turn += 1
         small.memory[:, columns.WEIGHTS] = self._weights_ahead[turn]
