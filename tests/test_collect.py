@@ -90,7 +90,7 @@ class TestConfigurations:
         from warmstart.history import History, TaskInfo, Trial
 
         data = blobs() if resolve_estimator(name).family == "classifier" else slope()
-        space, listed = self.listed(data, name, n=9)
+        space, listed = self.listed(data, name, n=9, variations=9)
         info = TaskInfo(name, "t", "m", "collect", space=space)
         History.from_trials(info, [Trial(c.configuration, 0.0) for c in listed]).check()
 
@@ -109,6 +109,28 @@ class TestConfigurations:
         assert forest.parameters["n_estimators"].high == 150
         network = collected_space("MLPClassifier", TaskDescriptor(), max_trees=150)
         assert network.parameters["max_iter"].high == 500
+
+    @pytest.mark.parametrize("name", ["SVC", "RandomForestClassifier", "MLPClassifier"])
+    def test_variations_are_marked_and_change_one_to_three_of_the_defaults(self, name):
+        space, (default, *varied) = self.listed(blobs(), name, n=1, variations=20)
+        assert [c.index for c in varied] == [f"variation-{i}" for i in range(20)]
+        assert {c.proposed_by for c in varied} == {"variation"}
+        for c in varied:
+            assert all(space.is_active(name, c.configuration) for name in c.configuration)
+            chosen = {
+                name
+                for name, value in c.configuration.items()
+                if name not in space.conditions and value != default.configuration[name]
+            }
+            assert len(chosen) <= 6  # three, and what these have an effect under
+        assert sum(c.configuration != default.configuration for c in varied) > 15
+
+    def test_variations_are_others_on_other_data_and_few_are_the_first_of_many(self):
+        _, few = self.listed(blobs(), n=1, variations=3)
+        _, many = self.listed(blobs(), n=1, variations=9)
+        _, of_other = self.listed(blobs("other"), n=1, variations=3)
+        assert few == many[:4]
+        assert few[1:] != of_other[1:]
 
     def test_the_samplers_own_proposals_are_marked_and_lie_in_the_space(self, artifact):
         proposals = Proposals(2, artifact)

@@ -46,6 +46,9 @@ def collect(
     configurations: Annotated[
         int, typer.Option(help="Of each estimator on each data set: the defaults, then draws.")
     ] = 50,
+    variations: Annotated[
+        int, typer.Option(help="Beside these, as many with 1 to 3 values off the defaults.")
+    ] = 0,
     proposals: Annotated[
         int, typer.Option(help="Beside these, as many of the sampler's own proposals.")
     ] = 0,
@@ -120,6 +123,7 @@ def collect(
         split=Split(folds, seed),
         limits=Limits(fit_seconds, float("inf") if run_seconds is None else run_seconds, memory),
         max_trees=max_trees,
+        variations=variations,
         proposals=command.proposals_asked(proposals, artifact),
         seed=seed,
     )

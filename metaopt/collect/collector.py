@@ -54,7 +54,8 @@ class Options:
         split: Into folds.
         limits: Of each fit and configuration.
         max_trees: Of forests and boosting; None for what the spaces say.
-        proposals: The sampler's own, which are run beside the design.
+        variations: Of the defaults, so many, which are run beside the design.
+        proposals: The sampler's own, which are run beside these.
         seed: Of the designs.
     """
 
@@ -62,6 +63,7 @@ class Options:
     split: Split = field(default_factory=Split)
     limits: Limits = field(default_factory=Limits)
     max_trees: int | None = None
+    variations: int = 0
     proposals: Proposals | None = None
     seed: int = 0
 
@@ -237,7 +239,10 @@ class _Plan:
                         yield Chunk(data, whole.info, asked)
 
     def _indices(self, name: str) -> list[str]:
-        return candidate_indices(self.wanted[name], self.options.proposals)
+        options = self.options
+        return candidate_indices(
+            self.wanted[name], options.proposals, variations=options.variations
+        )
 
 
 def _plan(
@@ -291,6 +296,7 @@ def _whole(data: DataSet, estimator: str, n: int, options: Options) -> Chunk:
         collected_space(estimator, task, max_trees=options.max_trees),
         n=n,
         n_folds=options.split.n_folds,
+        variations=options.variations,
         proposals=options.proposals,
         task=task,
         seed=options.seed,

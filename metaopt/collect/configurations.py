@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from metaopt.collect.data_set import DataSet
 from metaopt.collect.preparation import n_prepared_columns, preparation_of
 from warmstart.artifact import Artifact
@@ -35,10 +37,13 @@ from warmstart.values import Canonical
 #: Marks of the trials that are not space-filling.
 DEFAULT: Final = "default"
 PROPOSED: Final = "warmstart"
+VARIED: Final = "variation"
 _TREE_GROUPS: Final = frozenset(
     ("forest", "ada_boost", "gradient_boosting", "hist_gradient_boosting", "lightgbm", "xgboost")
 )
 _N_TREES: Final = ("n_estimators", "max_iter")
+# A variation changes so many hyperparameters at most.
+_MOST_CHANGED: Final = 3
 _DIGITS: Final = 6
 _DIGEST_LENGTH: Final = 8
 
@@ -48,7 +53,7 @@ class Candidate:
     """One configuration to run.
 
     Attributes:
-        index: Its name within a task and estimator: a number, or that of a proposal.
+        index: Its name within a task and estimator: a number, or that of a variation or proposal.
         configuration: As it is recorded, in numbers and categories of the space.
         native: As the library takes it.
         proposed_by: See ``warmstart.trial.Trial``.
@@ -97,9 +102,12 @@ class Proposals:
         return [f"{PROPOSED}-{self.artifact.digest[:_DIGEST_LENGTH]}-{i}" for i in range(self.n)]
 
 
-def candidate_indices(n: int, proposals: Proposals | None = None) -> list[str]:
-    """The indices of ``n`` candidates and of the sampler's proposals beside them."""
-    return [*map(str, range(n)), *(proposals.indices if proposals else ())]
+def candidate_indices(
+    n: int, proposals: Proposals | None = None, *, variations: int = 0
+) -> list[str]:
+    """The indices of ``n`` candidates, and of variations and proposals beside them."""
+    varied = [f"{VARIED}-{i}" for i in range(variations)]
+    return [*map(str, range(n)), *varied, *(proposals.indices if proposals else ())]
 
 
 def candidates(
@@ -109,14 +117,17 @@ def candidates(
     *,
     n: int,
     n_folds: int,
+    variations: int = 0,
     proposals: Proposals | None = None,
     task: TaskDescriptor,
     seed: int = 0,
 ) -> tuple[SearchSpace, list[Candidate]]:
-    """The defaults, then a design that fills the space, then the sampler's own proposals.
+    """The defaults, a design that fills the space, variations of the defaults, and proposals.
 
-    The design is another one for each data set, so that together they cover more; the same
-    arguments give the same, and fewer are the first of more.
+    A variation has other values of one to three hyperparameters: what is hardly better than the
+    defaults is found among these. Proposals are the sampler's own. Design and variations are
+    others for each data set, so that together they cover more; the same arguments give the same,
+    and fewer are the first of more.
 
     Returns:
         The space, widened to what the defaults mean on these data, and the candidates.
@@ -131,8 +142,42 @@ def candidates(
     design = [_rounded(c) for c in space_filling(space, max(n - 1, 0), seed=own_seed)]
     listed = [Candidate("0", meant, native, DEFAULT)]
     listed += [Candidate(str(i), c, c) for i, c in enumerate(design, start=1)]
+    varied = _varied(known, space, size, variations, own_seed)
     proposed = _proposed(known, space, task, proposals, size) if proposals else []
-    return _widened(space, meant), listed[:n] + proposed
+    return _widened(space, meant), listed[:n] + varied + proposed
+
+
+def _varied(
+    estimator: Estimator, space: SearchSpace, size: TaskSize, n: int, seed: int
+) -> list[Candidate]:
+    varied = []
+    for i in range(n):
+        rng = np.random.default_rng((seed, i))
+        drawn = space.sample(1, rng)[0]
+        changed = set(rng.permutation(list(drawn))[: rng.integers(1, _MOST_CHANGED + 1)])
+        # What has an effect only under another's value brings that one along.
+        changed |= {space.conditions[c].parameter for c in changed if c in space.conditions}
+        fixed = {name: value for name, value in drawn.items() if name in changed}
+        varied.append(_around(estimator, space, size, fixed, f"{VARIED}-{i}", VARIED))
+    return varied
+
+
+def _around(
+    estimator: Estimator,
+    space: SearchSpace,
+    size: TaskSize,
+    fixed: Mapping[str, Value],
+    index: str,
+    proposed_by: str,
+) -> Candidate:
+    """A candidate with some values fixed, and all others at their defaults."""
+    free = default_configuration(estimator, without_fixed(space, fixed))
+    meant = {name: _meaning(estimator, name, value, size) for name, value in free.items()}
+    both = _rounded({**fixed, **meant}), {**_rounded(fixed), **free}
+    recorded, native = (
+        {name: values[name] for name in space.parameters if name in values} for values in both
+    )
+    return Candidate(index, recorded, native, proposed_by)
 
 
 def _meaning(estimator: Estimator, name: str, value: Value, size: TaskSize) -> Value:
@@ -192,13 +237,7 @@ def _proposed(
             for name, value in said.items()
             if name in space.parameters
         }
-        free = default_configuration(estimator, without_fixed(space, fixed))
-        meant = {name: _meaning(estimator, name, value, size) for name, value in free.items()}
-        both = _rounded({**fixed, **meant}), {**_rounded(fixed), **free}
-        recorded, native = (
-            {name: values[name] for name in space.parameters if name in values} for values in both
-        )
-        proposed.append(Candidate(index, recorded, native, PROPOSED))
+        proposed.append(_around(estimator, space, size, fixed, index, PROPOSED))
     return proposed
 
 
