@@ -140,7 +140,7 @@ class TestTuning:
         assert 0.9 < found.best_score == found.study.best_value <= 1
 
     def test_what_is_given_reaches_lightgbm_as_it_is(self, data, calls):
-        own = {"eta": 0.2, "sub_feature": 0.7, "is_unbalance": True, "max_bin": 31}
+        own = {"eta": 0.2, "sub_feature": 0.7, "is_unbalance": True, "boosting": "dart"}
         found = tune({**BINARY, **own}, data, 5, **FEW)
         for params, _ in calls:
             assert {name: params[name] for name in own} == own
@@ -282,6 +282,13 @@ class TestTuning:
     def test_contradictions_are_named(self, arguments, message, data):
         with pytest.raises(ValueError, match=message):
             tune(BINARY, data, 3, **FEW, **arguments)
+
+    def test_a_study_of_other_params_is_refused_but_for_threads_and_talk(self, data):
+        study = tune(BINARY, data, 3, **FEW).study
+        with pytest.raises(ValueError, match=r"other values of .*boosting"):
+            tune({**BINARY, "boosting": "dart"}, data, 3, study=study, **FEW)
+        tune({**BINARY, "n_jobs": 1, "verbose": -1}, data, 3, nfold=2, n_trials=1, study=study)
+        assert len(study.trials) == 3
 
     def test_a_study_of_something_else_is_refused(self, data):
         study = optuna.create_study(direction="maximize")

@@ -21,6 +21,7 @@ from warmstart.lightgbm_params import (
     PATIENCE,
     ROUNDS,
     VERBOSITY,
+    as_said,
     estimator_of,
     fixed,
     given,
@@ -34,7 +35,7 @@ from warmstart.target import Kind
 
 __all__ = ["TunedLightGBM", "describe_dataset", "suggest_params", "tune"]
 
-_ATTRIBUTE: Final = "lightgbm"  # of a trial: the rounds that were best
+_ATTRIBUTE: Final = "lightgbm"  # of a trial: the rounds that were best, and what was fixed
 _QUIET: Final = {"verbosity": -1}
 _METRICS: Final = {"binary_error": "accuracy", "multi_error": "accuracy", "auc_mu": "roc_auc"}
 
@@ -109,7 +110,7 @@ def tune(
 
     Raises:
         ValueError: If nothing is evaluated, ``sampler`` is given with ``study``, or the study has
-            another direction than the metric, or trials of something else.
+            another direction than the metric, or trials of something else or other ``params``.
         SearchSpaceError: If one parameter is given under two names, or rounds as a distribution.
         MissingDependencyError: If LightGBM is not installed.
         lightgbm.basic.LightGBMError: If it refuses the data or ``params`` themselves.
@@ -160,12 +161,14 @@ def tune(
             sampler=sampler or _sampler(params, task, scores.metric, seed),
         )
     else:
-        _check(study, scores)
+        _check(study, scores, as_said(trainer.params))
+
+    said = {"fixed": as_said(trainer.params)}
 
     def objective(trial: optuna.Trial) -> float:
         chosen = suggest_params(trial, trainer.params, task=task)
         found = trainer.run(chosen)
-        trial.set_user_attr(_ATTRIBUTE, {"rounds": found.rounds})
+        trial.set_user_attr(_ATTRIBUTE, {"rounds": found.rounds, **said})
         return found.best
 
     study.optimize(
@@ -293,7 +296,7 @@ class _Trainer:
         return scores
 
 
-def _check(study: optuna.Study, scores: _Scores) -> None:
+def _check(study: optuna.Study, scores: _Scores, said: Mapping[str, str]) -> None:
     direction = study.direction.name.lower()
     if direction != scores.direction:
         raise ValueError(
@@ -306,6 +309,14 @@ def _check(study: optuna.Study, scores: _Scores) -> None:
             f"Study {study.study_name!r} given, which has trials of something else; expected a "
             "new one, or one of tune."
         )
+    for trial in done:
+        before = trial.user_attrs[_ATTRIBUTE]["fixed"]
+        other = sorted(n for n in {*before, *said} if before.get(n) != said.get(n))
+        if other:
+            raise ValueError(
+                f"Study {study.study_name!r} given, whose trial {trial.number} had other values "
+                f"of {other}; expected the same params: its best trial would not be of these."
+            )
 
 
 def _sampler(

@@ -55,6 +55,7 @@ _BAGGING: Final[Mapping[str, Parameter]] = {
     "subsample_freq": Integer(1, 7),
 }
 VERBOSITY: Final = ("verbosity", "verbose")
+THREADS: Final = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 _OBJECTIVE: Final = ("objective", "objective_type", "app", "application", "loss")
 _CLASSIFYING: Final = frozenset(
     ("binary", "multiclass", "softmax", "multiclassova", "multiclass_ova", "ova", "ovr")
@@ -157,6 +158,12 @@ def _only_values(params: Mapping[str, Any]) -> dict[str, Parameter]:
             else:
                 ranges[name] = Float(float(value), float(value))
     return ranges
+
+
+def as_said(params: Mapping[str, Any]) -> dict[str, str]:
+    """What is fixed and decides a model, in words that can be kept and compared."""
+    kept = without(fixed(params), (*VERBOSITY, *THREADS))
+    return {name: getattr(value, "__qualname__", repr(value)) for name, value in kept.items()}
 
 
 def fixed(params: Mapping[str, Any]) -> dict[str, Any]:
