@@ -140,7 +140,7 @@ class TestTuning:
         assert 0.9 < found.best_score == found.study.best_value <= 1
 
     def test_what_is_given_reaches_lightgbm_as_it_is(self, data, calls):
-        own = {"eta": 0.2, "sub_feature": 0.7, "is_unbalance": True, "boosting": "dart"}
+        own = {"eta": 0.2, "sub_feature": 0.7, "is_unbalance": True, "max_bin": 31}
         found = tune({**BINARY, **own}, data, 5, **FEW)
         for params, _ in calls:
             assert {name: params[name] for name in own} == own
@@ -285,8 +285,8 @@ class TestTuning:
 
     def test_a_study_of_other_params_is_refused_but_for_threads_and_talk(self, data):
         study = tune(BINARY, data, 3, **FEW).study
-        with pytest.raises(ValueError, match=r"other values of .*boosting"):
-            tune({**BINARY, "boosting": "dart"}, data, 3, study=study, **FEW)
+        with pytest.raises(ValueError, match=r"other values of .*is_unbalance"):
+            tune({**BINARY, "is_unbalance": True}, data, 3, study=study, **FEW)
         tune({**BINARY, "n_jobs": 1, "verbose": -1}, data, 3, nfold=2, n_trials=1, study=study)
         assert len(study.trials) == 3
 
