@@ -88,14 +88,17 @@ def test_every_part_runs_and_is_reported(
 ) -> None:
     monkeypatch.setattr(sinusoids, "N_TEST_TASKS", 8)
     monkeypatch.setattr(digits, "N_TEST_TASKS", 8)
+    monkeypatch.setattr(digits, "_N_SCRATCH_TASKS", 2)
+    monkeypatch.setattr(digits, "_SCRATCH_STEPS", (1,))
     monkeypatch.setattr(speed, "_N_ROUNDS", 1)
     names = [
         "proposer/svc/0",
         "proposer/svc/1",
         "sinusoids/reptile",
         "sinusoids/ridge head, K=10",
-        "digits/1-shot/prototypes",
-        "digits/1-shot/references",
+        "digits/prototypes",
+        "digits/maml",
+        "digits/references/1-shot",
         "histories/svc/bayesian linear",
         "histories/svc/ridge head",
         "histories/svc/current surrogate",
@@ -110,7 +113,10 @@ def test_every_part_runs_and_is_reported(
         "svc, 4 tasks, 4 families",
         "rl2 - portfolio, trial 10",
         "reptile                after 32 steps",
+        "5-shot  prototypes",
+        "1-shot  maml",
         "1-shot  nearest neighbour",
+        "1-shot  from scratch, MLP",
         "svc/bayesian linear",
         "svc/ridge head",
         "svc/current surrogate            0: -3.000",
@@ -184,6 +190,27 @@ def test_digits_of_training_and_test_share_neither_class_nor_rotation() -> None:
     assert not training[0] & test[0]
     assert not training[1] & test[1]
     assert {6, 9} <= training[0] or {6, 9} <= test[0]
+
+
+def test_what_adapts_by_gradients_starts_from_the_features_of_the_ridge_head(
+    inputs: Inputs,
+) -> None:
+    training, known = (
+        Training(share=0.005),
+        digits.digit_tasks(inputs, n_shots=1, test=False, n_queries=2),
+    )
+    job = digits.DIGIT_JOBS["ridge head"]
+    ridge = training.fit(
+        job.learner, known, n_steps=job.n_steps, n_tasks=job.n_tasks, **job.settings
+    )
+    start = digits.learned_features(known, training)
+    torch.testing.assert_close(start["weight1"], ridge.theta["weight1"], rtol=0, atol=0)
+    untrained = digits.DIGIT_JOBS["maml"].learner.initial(torch.Generator().manual_seed(0))
+    assert {name: p.shape for name, p in start.items()} == {
+        name: p.shape for name, p in untrained.items()
+    }
+    assert not start["weight_out"].any()
+    assert not torch.equal(start["weight1"], untrained["weight1"])
 
 
 def test_relatives_are_close_if_strangers_are_farther() -> None:

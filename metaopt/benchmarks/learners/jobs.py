@@ -45,9 +45,7 @@ def job_names(parts: Sequence[str], *, with_pools: bool, device: str) -> list[st
     names = {
         "proposer": pooled if with_pools else [],
         "sinusoids": list(SINE_JOBS),
-        "digits": [
-            f"{n}-shot/{learner}" for n in SHOTS for learner in (*DIGIT_JOBS, "references")
-        ],
+        "digits": [*DIGIT_JOBS, *(f"references/{n}-shot" for n in SHOTS)],
         "histories": [f"{source}/{family}" for source in POOL_SOURCES for family in FAMILIES]
         if with_pools
         else [],
@@ -150,11 +148,11 @@ def _sinusoids(name: str, options: JobOptions) -> dict[str, Any]:
 def _digits(name: str, options: JobOptions) -> dict[str, Any]:
     from metaopt.benchmarks.learners.digits import DIGIT_JOBS, run_digit_job, run_references
 
-    shots, _, learner = name.partition("/")
-    inputs, n_shots = _inputs(options), int(shots.removesuffix("-shot"))
-    if learner == "references":
-        return run_references(inputs, n_shots, seed=options.training.seed)
-    return run_digit_job(DIGIT_JOBS[learner], inputs, n_shots, options.training)
+    inputs = _inputs(options)
+    if name in DIGIT_JOBS:
+        return run_digit_job(DIGIT_JOBS[name], inputs, options.training)
+    shots = name.partition("/")[2].removesuffix("-shot")
+    return run_references(inputs, int(shots), seed=options.training.seed)
 
 
 def _proposer(name: str, options: JobOptions) -> dict[str, Any]:

@@ -39,13 +39,19 @@ def _sinusoids(results: Sequence[Result]) -> str:
 def _digits(results: Sequence[Result]) -> str:
     lines = ["Digits never seen in training, 5 ways: accuracy on 600 tasks, ± 95 %"]
     for result in results:
-        shots, _, learner = _name(result).partition("/")
-        of = {learner: result} if "accuracy" in result else result
+        if "after" in result:
+            told = [(shots, _name(result), scores) for shots, scores in result["after"].items()]
+        else:
+            shots = _name(result).partition("/")[2]
+            told = [
+                (shots, name, scores)
+                for name, scores in result.items()
+                if isinstance(scores, Mapping)
+            ]
         lines += [
             f"  {shots}  {name:18} {100 * scores['accuracy']:5.1f} % "
             f"± {100 * scores['half_interval']:.1f}"
-            for name, scores in of.items()
-            if isinstance(scores, Mapping)
+            for shots, name, scores in told
         ]
     return "\n".join([lines[0], *sorted(lines[1:])])
 
