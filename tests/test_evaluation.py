@@ -205,6 +205,7 @@ def rows_of_truth(deviation: float, *, n_tasks: int = 40, n_each: int = 200) -> 
                 "task": str(task),
                 "family": str(task // 2),
                 "budget": 5,
+                "n_predicted": n_each,
                 "squared_error": float(((z + 1.0) ** 2).mean()),
                 "log_scores": scores,
                 "covered": covered,
@@ -219,6 +220,9 @@ def test_a_true_prediction_covers_what_it_says_and_is_as_good_as_the_constant_on
     for level in LEVELS:
         assert at["coverage"][f"{level:g}"] == pytest.approx(level, abs=0.02)
     assert at["families"]["within"] == 1.0
+    assert at["families"]["outside"] == {}
+    assert at["families"]["spread_by_chance"] == pytest.approx(0.02, abs=0.001)
+    assert at["families"]["spread"] == pytest.approx(0.02, abs=0.01)
     assert at["gain"]["mean"] == pytest.approx(0.0, abs=0.01)
     assert at["rescaled"]["factor"] == 1.0
 
@@ -231,6 +235,15 @@ def test_a_prediction_that_is_too_sure_is_found_out_and_mended_by_other_families
     assert at["rescaled"]["factor"] == 2.0
     assert at["rescaled"]["coverage"]["0.8"] == pytest.approx(0.8, abs=0.02)
     assert at["rescaled"]["log_score"] > at["log_score"] + 0.5
+
+
+def test_what_all_runs_of_a_task_share_is_more_than_chance_and_its_families_are_named() -> None:
+    sure, unsure = rows_of_truth(0.5, n_tasks=10), rows_of_truth(1.0, n_tasks=10)
+    rows = [*unsure, *({**row, "family": f"sure {row['family']}"} for row in sure)]
+    families = calibration(rows)["5"]["families"]
+    assert set(families["outside"]) == {row["family"] for row in rows if "sure" in row["family"]}
+    assert all(share < 0.65 for share in families["outside"].values())
+    assert families["spread"] > 4 * families["spread_by_chance"]
 
 
 def test_with_one_family_nothing_is_said_of_calibration() -> None:

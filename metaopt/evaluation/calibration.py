@@ -5,6 +5,7 @@ Rows are those of ``judging``, with scores of intervals for each of ``FACTORS``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -58,7 +59,16 @@ def _at_one_budget(rows: Sequence[Mapping[str, Any]], families: Sequence[str]) -
         "n_tasks": len(rows),
         "n_families": len(of_family),
         "coverage": _by_level(covered[:, _AS_IT_IS].mean(axis=0)),
-        "families": _within(of_family),
+        "families": {
+            **_within(of_family),
+            "spread": float(of_family.std()),
+            "spread_by_chance": _spread_by_chance(rows, families, float(of_family.mean())),
+            "outside": {
+                name: float(share)
+                for name, share in zip(dict.fromkeys(families), of_family, strict=True)
+                if not FAMILY_RANGE[0] <= share <= FAMILY_RANGE[1]
+            },
+        },
         "log_score": float(scores[:, _AS_IT_IS].mean()),
         "log_score_of_constant_variance": float(rival.mean()),
         "gain": {"mean": float(gain.mean()), "low": float(low), "high": float(high)},
@@ -74,6 +84,16 @@ def _at_one_budget(rows: Sequence[Mapping[str, Any]], families: Sequence[str]) -
 
 def _by_level(shares: np.ndarray) -> dict[str, float]:
     return {f"{level:g}": float(share) for level, share in zip(LEVELS, shares, strict=True)}
+
+
+def _spread_by_chance(
+    rows: Sequence[Mapping[str, Any]], families: Sequence[str], share: float
+) -> float:
+    """The deviation that families' coverage would have if runs were covered independently."""
+    counts = Counter[str]()
+    for row, family in zip(rows, families, strict=True):
+        counts[family] += row["n_predicted"]
+    return float(np.sqrt(np.mean([share * (1 - share) / n for n in counts.values()])))
 
 
 def _within(coverage: np.ndarray) -> dict[str, float]:

@@ -219,6 +219,7 @@ def _calibration(estimators: Figures) -> list[Block]:
                     *(f"{share:.2f}" for share in covered.values()),
                     f"{families['within']:.2f} of {at['n_families']}",
                     f"{families['lowest']:.2f} to {families['highest']:.2f}",
+                    f"{families['spread']:.2f} / {families['spread_by_chance']:.2f}",
                     f"{at['log_score']:.2f}",
                     f"{at['log_score_of_constant_variance']:.2f}",
                     interval(at["gain"], 2),
@@ -232,7 +233,9 @@ def _calibration(estimators: Figures) -> list[Block]:
         Heading("Calibration"),
         Paragraph(
             "Share of held-out runs inside the central 50, 80 and 95 % intervals; of families, "
-            "the share whose 80 % interval covers 0.65 to 0.92, and the extremes. The rival is a "
+            "the share whose 80 % interval covers 0.65 to 0.92, the extremes, and their standard "
+            "deviation beside what it would be if each run were covered or not by itself: what is "
+            "more than that comes from errors that all runs of a task share. The rival is a "
             "normal distribution with the same middle and one variance, the mean squared error on "
             "other families' tasks. 'Excluded' is the share of runs that had next to no density "
             "(they count as -20 nats). A factor of the standard deviation, chosen on the other "
@@ -247,6 +250,7 @@ def _calibration(estimators: Figures) -> list[Block]:
                 "95 %",
                 "families within",
                 "range",
+                "spread / by chance",
                 "log score",
                 "constant variance",
                 "gain",

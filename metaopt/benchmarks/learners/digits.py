@@ -133,10 +133,12 @@ def run_digit_job(job: DigitJob, inputs: Inputs, training: Training) -> dict[str
     )
     if job.n_test_steps is not None:
         learner = replace(learner, n_steps=job.n_test_steps)  # type: ignore[type-var]
-    of_shots = {
-        f"{n}-shot": _summary(_accuracies(learner, fit.theta, _test_episodes(inputs, n)))
-        for n in SHOTS
-    }
+    of_shots = {}
+    for n in SHOTS:
+        test = _test_episodes(inputs, n)
+        accuracies = _accuracies(learner, fit.theta, test)
+        beside = _summary(accuracies - _nearest_neighbour(test))
+        of_shots[f"{n}-shot"] = _summary(accuracies) | {"above_nearest_neighbour": beside}
     return {"n_steps": len(fit.losses), "n_skipped": fit.n_skipped, "after": of_shots}
 
 

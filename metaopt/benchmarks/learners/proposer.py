@@ -19,7 +19,7 @@ from metaopt.learners import RL2, Theta
 N_TRIALS: Final = 10
 N_CANDIDATES: Final = 128  # of a pool, in an episode of meta-training
 N_TASKS: Final = 8
-N_STEPS: Final = 400
+N_STEPS: Final = 1200
 N_RANDOM: Final = 500  # random searches of each task
 
 

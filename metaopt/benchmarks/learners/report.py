@@ -48,12 +48,17 @@ def _digits(results: Sequence[Result]) -> str:
                 for name, scores in result.items()
                 if isinstance(scores, Mapping)
             ]
-        lines += [
-            f"  {shots}  {name:18} {100 * scores['accuracy']:5.1f} % "
-            f"± {100 * scores['half_interval']:.1f}"
-            for shots, name, scores in told
-        ]
+        for shots, name, scores in told:
+            beside = scores.get("above_nearest_neighbour")
+            lines.append(
+                f"  {shots}  {name:18} {_share(scores)}"
+                + (f"   above the nearest neighbour, paired: {_share(beside)}" if beside else "")
+            )
     return "\n".join([lines[0], *sorted(lines[1:])])
+
+
+def _share(scores: Mapping[str, float]) -> str:
+    return f"{100 * scores['accuracy']:5.1f} % ± {100 * scores['half_interval']:.1f}"
 
 
 def _proposer(results: Sequence[Result]) -> str:
