@@ -246,6 +246,16 @@ def test_what_all_runs_of_a_task_share_is_more_than_chance_and_its_families_are_
     assert families["spread"] > 4 * families["spread_by_chance"]
 
 
+def test_a_task_with_few_runs_lets_its_family_spread_more_by_chance() -> None:
+    many, few = rows_of_truth(1.0, n_tasks=20), rows_of_truth(1.0, n_tasks=20, n_each=10)
+    rows = [row for pair in zip(many, few, strict=True) for row in pair]
+    rows = [{**row, "family": str(i // 2)} for i, row in enumerate(rows)]
+    families = calibration(rows)["5"]["families"]
+    # Of the mean of two shares of 200 and 10 runs, not of one share of 210.
+    assert families["spread_by_chance"] == pytest.approx(0.065, abs=0.006)
+    assert families["spread"] == pytest.approx(families["spread_by_chance"], rel=0.5)
+
+
 def test_with_one_family_nothing_is_said_of_calibration() -> None:
     rows = [{**row, "family": "one"} for row in rows_of_truth(1.0, n_tasks=2)]
     assert calibration(rows) == {}

@@ -89,11 +89,13 @@ def _by_level(shares: np.ndarray) -> dict[str, float]:
 def _spread_by_chance(
     rows: Sequence[Mapping[str, Any]], families: Sequence[str], share: float
 ) -> float:
-    """The deviation that families' coverage would have if runs were covered independently."""
-    counts = Counter[str]()
-    for row, family in zip(rows, families, strict=True):
-        counts[family] += row["n_predicted"]
-    return float(np.sqrt(np.mean([share * (1 - share) / n for n in counts.values()])))
+    """The deviation that families' coverage would have if runs were covered independently.
+
+    A family's coverage is the mean of its tasks', so that a task with few runs adds most to it.
+    """
+    variances = share * (1 - share) / np.array([row["n_predicted"] for row in rows])
+    n_tasks = np.array(list(Counter(families).values()))
+    return float(np.sqrt(np.mean(averaged_by(families, variances) / n_tasks)))
 
 
 def _within(coverage: np.ndarray) -> dict[str, float]:
