@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lively_weights import write_lively_weights
@@ -324,6 +325,22 @@ def test_on_a_cpu_the_lstm_runs_less_often_the_longer_the_training(
     group = LSTMOptimizer(some_params(), **options).param_groups[0]
     assert refresh_interval(group, torch.device("cpu")) == expected
     assert refresh_interval({**group, "refresh_every": None}, torch.device("cuda")) == 1
+
+
+def test_with_a_huge_refresh_interval_a_step_still_takes_little_memory(weights: str) -> None:
+    kept, at_once = (
+        LSTMOptimizer(some_params(), weights=weights, total_steps=80, refresh_every=every)
+        for every in (10**12, 80)
+    )
+    for optimizer in (kept, at_once):
+        train(optimizer, 40)
+    assert kept.learning_rates() == at_once.learning_rates()
+
+
+def test_steps_warn_of_nothing_where_numpy_raises_errors(weights: str) -> None:
+    optimizer = LSTMOptimizer(some_params(), weights=weights, total_steps=40, eps=1e-40)
+    with np.errstate(all="raise"):
+        train(optimizer, 20)
 
 
 def test_captured_steps_refresh_always() -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _OWN: Final = slice(0, 7)  # columns of the features: of the gradient
 _SHARED: Final = slice(7, 20)  # of loss and clock, the same for all tensors
 _SHAPE: Final = slice(20, features.N_FEATURES)
+_MOST_AHEAD: Final = 32  # steps planned at once: more save little, and take memory
 
 
 class NumpyPlan:
@@ -104,7 +105,8 @@ class NumpyPlan:
         """
         if self._is_new or self._turn == len(self._factors):
             # A scheduler changes options at each step.
-            self._plan_ahead(1 if self._may_change else n_ahead)
+            with np.errstate(all="ignore"):
+                self._plan_ahead(1 if self._may_change else min(n_ahead, _MOST_AHEAD))
             self._may_change = False
         turn, small = self._turn, self._small
         self._turn += 1
