@@ -124,10 +124,10 @@ def candidates(
 ) -> tuple[SearchSpace, list[Candidate]]:
     """The defaults, a design that fills the space, variations of the defaults, and proposals.
 
-    A variation has other values of one to three hyperparameters: what is hardly better than the
-    defaults is found among these. Proposals are the sampler's own. Design and variations are
-    others for each data set, so that together they cover more; the same arguments give the same,
-    and fewer are the first of more.
+    A variation has drawn values of one to three hyperparameters, and of those under which these
+    have an effect: what is hardly better than the defaults is found among these. Proposals are the
+    sampler's own. Design and variations are others for each data set, so that together they cover
+    more; the same arguments give the same, and fewer are the first of more.
 
     Returns:
         The space, widened to what the defaults mean on these data, and the candidates.

@@ -37,8 +37,8 @@ class RL2(Learner):
         n_features: Of a configuration.
         n_hidden: Size of the state.
         width: Of the layer that scores.
-        n_trials: Length of a study in meta-training.
         n_dimensions: Of the space in which configurations are near or far.
+        n_trials: Length of a study in meta-training.
         n_studies: Studies of each task in a batch; their mean is the baseline of the reward.
         entropy: Weight of the policy's entropy, in nats, beside the normalised reward.
         loss: Of the scores.

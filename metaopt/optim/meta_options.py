@@ -36,7 +36,8 @@ class MetaTrainingOptions:
         loss_hidden: Share of the tasks in which the optimizer sees no loss.
         total_hidden: Share of the tasks in which it does not know the horizon.
         n_decay: Updates over which the learning rate of θ falls to a tenth, linearly; 0: never.
-        seldom: Share of the specifications in which the LSTM runs as seldom as it does on a CPU.
+        seldom: Share of the specifications in which the LSTM runs at every fourth step only, as
+            on a CPU it may; an optimizer's, not a schedule's.
         averaging: Share of the old θ in the running mean of θ, at each update.
         judge_every: Updates between two meta-validations.
         n_judged: Tasks of each specification there.

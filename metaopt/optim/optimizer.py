@@ -67,8 +67,9 @@ class LSTMOptimizer(torch.optim.Optimizer):
             unknown; they decay slowly. Taking more steps is allowed: a warning, and the learning
             rates stay where they ended.
         refresh_every: The LSTM runs every so many steps; more is cheaper. None: every step; on a
-            CPU at least ten times in a training and at most every eighth step, which saves small
-            models more time than the slightly higher loss is worth.
+            CPU every eighth, or more often where these would be fewer than ten runs in a training,
+            or every fourth if ``total_steps`` is unknown. That saves small models more time than
+            the slightly higher loss is worth.
         weights: A file of ``metaopt train optimizer``; None: those that come with the package.
         maximize: Whether the objective is to be maximised; the loss given is then that objective.
         foreach: Whether to use operations on lists of tensors. None: whatever is fastest.

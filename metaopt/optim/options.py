@@ -13,11 +13,10 @@ from torch import Tensor
 from metaopt.optim import rule
 from metaopt.optim.packing import Pack
 
-# Steps between two runs of the LSTM, where each is dear: as meta-training has it, at most, and how
-# many runs even a short training has.
-USUAL_INTERVAL: Final = 4
+# Where each run of the LSTM is dear, it runs again after so many steps.
+USUAL_INTERVAL: Final = 4  # in meta-training, and where the length of the training is unknown
 _LARGEST_INTERVAL: Final = 8
-_FEWEST_RUNS: Final = 10
+_FEWEST_RUNS: Final = 10  # of a training of at least so many steps
 
 
 def check_options(group: Mapping[str, Any]) -> None:
@@ -87,10 +86,10 @@ def group_arrays(groups: Sequence[Mapping[str, Any]], pack: Pack) -> rule.Option
     """What the user set, for each tensor, as arrays ``[T]`` of numpy: for tensors on the CPU."""
     indices, sizes = zip(*pack.group_sizes, strict=True)
     rows = [
-        (g["lr"], g["weight_decay"], *g["betas"], g["eps"])
-        for g in map(groups.__getitem__, indices)
+        [float(x) for x in (g["lr"], g["weight_decay"], *g["betas"], g["eps"])]
+        for g in (groups[index] for index in indices)
     ]
-    columns = np.array([[float(number) for number in row] for row in rows], np.float32).T
+    columns = np.array(rows, np.float32).T
     return rule.Options(*columns.repeat(sizes, axis=1))
 
 

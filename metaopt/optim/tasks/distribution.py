@@ -105,7 +105,7 @@ def sample_spec(
         rng: Source of randomness.
         family: Kind of model; None draws it too.
         largest: Draw until one holds no more numbers than this, such as ``SMALL`` for a machine
-            without an accelerator; of many that do, take the smallest.
+            without an accelerator; if many hold more, take the smallest of these.
     """
     drawn = [_sample_spec(rng, family)]
     while drawn[-1].n_numbers > largest and len(drawn) < _MOST_DRAWS:
