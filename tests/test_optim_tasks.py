@@ -17,7 +17,7 @@ from metaopt.optim.features import shape_features
 from metaopt.optim.optimizer import LSTMOptimizer
 from metaopt.optim.rule import init_state, update
 from metaopt.optim.tasks import Architecture, TaskBatch, TaskSpec, build_model, make_batch
-from metaopt.optim.tasks.distribution import SMALL, sample_spec
+from metaopt.optim.tasks.distribution import SMALL_TASK, sample_spec
 from metaopt.optim.unroll import Unroll, run_together
 from metaopt.optim.weights import save_weights
 
@@ -134,7 +134,7 @@ def test_data_sets_of_the_benchmark_are_not_trained_on() -> None:
 
 def test_small_tasks_are_of_every_family() -> None:
     rng = np.random.default_rng(0)
-    drawn = Counter(sample_spec(rng, largest=SMALL).architecture.family for _ in range(200))
+    drawn = Counter(sample_spec(rng, largest=SMALL_TASK).architecture.family for _ in range(200))
     assert all(drawn[family] > 10 for family in ("mlp", "conv", "transformer", "gru"))
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from metaopt.optim.controller import HIDDEN_SIZE
-from metaopt.optim.tasks.distribution import SMALL
+from metaopt.optim.tasks.distribution import SMALL_TASK
 
 Kind = Literal["optimizer", "schedule"]
 
@@ -67,7 +67,7 @@ class MetaTrainingOptions:
     n_judged: int = 16
     patience: int = 15
     small: bool = False
-    largest: float = SMALL
+    largest: float = SMALL_TASK
 
     def __post_init__(self) -> None:
         shortest, start, end = self.horizons

@@ -165,7 +165,7 @@ class Pack:
         flat: Whether these are one-dimensional views, on a CPU where all are contiguous.
         group_sizes: How many of them are of each parameter group: group index, number.
         tensors: What the controller works on, float32.
-        fusable: Their type, if the moments have it, too, and an operation for flat ones is for it.
+        fused_dtype: Of all parameters and moments, if Adam's fused operation can take them.
         arrays: Parameter, moments and ones of each tensor as flat arrays, if all are small, too.
         plan: What plans the steps, on a CPU, if the tensors are all alike.
         unknown: NaN on the device, for a loss that is not known.
@@ -195,9 +195,13 @@ class Pack:
         self.params, self.exp_avg, self.exp_avg_sq = elements
         dtypes = {x.dtype for x in chain(*elements)}
         is_one = self.flat and len(dtypes) == 1 and dtypes <= {torch.float32, torch.float64}
-        self.fusable = dtypes.pop() if is_one else None
+        self.fused_dtype = dtypes.pop() if is_one else None
         self.arrays: list[tuple[np.ndarray, ...]] = []
-        if self.fusable and not self.sharded and sum(p.numel() for p in originals) < _FEW_NUMBERS:
+        if (
+            self.fused_dtype
+            and not self.sharded
+            and sum(p.numel() for p in originals) < _FEW_NUMBERS
+        ):
             self.arrays = [
                 (p.numpy(), m.numpy(), v.numpy(), np.ones(len(p), p.numpy().dtype))
                 for p, m, v in zip(*elements, strict=True)

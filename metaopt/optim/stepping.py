@@ -129,7 +129,7 @@ def choose_backend(
         return backends.one_by_one
     foreach, fused = options["foreach"], options["fused"]
     if fused or (fused is None and foreach is None and pack.device.type == "cpu"):
-        if pack.fusable and all(grad.dtype == pack.fusable for grad in grads):
+        if pack.fused_dtype and all(grad.dtype == pack.fused_dtype for grad in grads):
             return backends.fused_on_cpu
         if fused:
             raise RuntimeError(

@@ -17,7 +17,7 @@ from metaopt.benchmarks.optimizers import models
 from metaopt.optim.tasks import build_model, make_batch, sample_spec
 from metaopt.optim.tasks.architecture import Family
 from metaopt.optim.tasks.bundled import load_data_set
-from metaopt.optim.tasks.distribution import SMALL
+from metaopt.optim.tasks.distribution import SMALL_TASK
 
 N_LONGER: Final = 5
 _OF_BENCHMARK: Final = 900_000  # seeds of specifications; meta-training's are other sequences
@@ -119,7 +119,7 @@ def tuning_tasks(n: int) -> list[BenchTask]:
 
 def _of_distribution(index: int, family: Family | None, seed: int) -> Problem:
     """A task as meta-training draws it, from a sequence of seeds that it never uses."""
-    spec = sample_spec(np.random.default_rng([index]), family=family, largest=SMALL)
+    spec = sample_spec(np.random.default_rng([index]), family=family, largest=SMALL_TASK)
     batch = make_batch(spec, 1, torch.Generator().manual_seed(index * 1000 + seed))
     model = build_model(spec.architecture, device="cpu")
     with torch.no_grad():

@@ -28,7 +28,7 @@ _FAMILIES: Final[dict[Family, float]] = {
 }
 _TEACHERS: Final = 0.6  # share of the MLPs that learn from a teacher
 _BUNDLED_IMAGES: Final = 0.5  # share of the image models that learn a bundled data set
-SMALL: Final = 200_000  # numbers in one task: a limit that excludes no kind of model
+SMALL_TASK: Final = 200_000  # numbers in one task: a limit that excludes no kind of model
 _MOST_DRAWS: Final = 50
 _CHEAP: Final[tuple[Activation, ...]] = ("relu", "gelu", "silu")
 
@@ -104,8 +104,8 @@ def sample_spec(
     Args:
         rng: Source of randomness.
         family: Kind of model; None draws it too.
-        largest: Draw until one holds no more numbers than this, such as ``SMALL`` for a machine
-            without an accelerator; if many hold more, take the smallest of these.
+        largest: Draw until one holds no more numbers than this, such as ``SMALL_TASK`` for a
+            machine without an accelerator; if many hold more, take the smallest of these.
     """
     drawn = [_sample_spec(rng, family)]
     while drawn[-1].n_numbers > largest and len(drawn) < _MOST_DRAWS:
