@@ -283,11 +283,12 @@ class TestTuning:
         with pytest.raises(ValueError, match=message):
             tune(BINARY, data, 3, **FEW, **arguments)
 
-    def test_a_study_of_other_params_is_refused_but_for_threads_and_talk(self, data):
-        study = tune(BINARY, data, 3, **FEW).study
+    def test_a_study_of_other_params_is_refused_but_not_of_the_same_in_other_words(self, data):
+        study = tune({**BINARY, "eta": 0.1}, data, 3, **FEW).study
         with pytest.raises(ValueError, match=r"other values of .*is_unbalance"):
-            tune({**BINARY, "is_unbalance": True}, data, 3, study=study, **FEW)
-        tune({**BINARY, "n_jobs": 1, "verbose": -1}, data, 3, nfold=2, n_trials=1, study=study)
+            tune({**BINARY, "eta": 0.1, "is_unbalance": True}, data, 3, study=study, **FEW)
+        same = {"learning_rate": np.float64(0.1), "n_jobs": 1, "verbose": -1}
+        tune({**BINARY, **same}, data, 3, nfold=2, n_trials=1, study=study)
         assert len(study.trials) == 3
 
     def test_a_study_of_something_else_is_refused(self, data):

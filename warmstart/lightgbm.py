@@ -155,20 +155,19 @@ def tune(
     # One round in the middle of all ranges tells the metric, and what LightGBM can't take at all.
     middle = {name: from_unit(p, 0.5) for name, p in tuned(trainer.params, task=task).items()}
     scores = trainer.run({**fixed(trainer.params), **middle}, n_rounds=1)
+    said = as_said(trainer.params)
     if study is None:
         study = optuna.create_study(
             direction=scores.direction,
             sampler=sampler or _sampler(params, task, scores.metric, seed),
         )
     else:
-        _check(study, scores, as_said(trainer.params))
-
-    said = {"fixed": as_said(trainer.params)}
+        _check(study, scores, said)
 
     def objective(trial: optuna.Trial) -> float:
         chosen = suggest_params(trial, trainer.params, task=task)
         found = trainer.run(chosen)
-        trial.set_user_attr(_ATTRIBUTE, {"rounds": found.rounds, **said})
+        trial.set_user_attr(_ATTRIBUTE, {"rounds": found.rounds, "fixed": said})
         return found.best
 
     study.optimize(
@@ -296,7 +295,7 @@ class _Trainer:
         return scores
 
 
-def _check(study: optuna.Study, scores: _Scores, said: Mapping[str, str]) -> None:
+def _check(study: optuna.Study, scores: _Scores, said: Mapping[str, str | float]) -> None:
     direction = study.direction.name.lower()
     if direction != scores.direction:
         raise ValueError(
@@ -310,7 +309,7 @@ def _check(study: optuna.Study, scores: _Scores, said: Mapping[str, str]) -> Non
             "new one, or one of tune."
         )
     for trial in done:
-        before = trial.user_attrs[_ATTRIBUTE]["fixed"]
+        before = trial.user_attrs[_ATTRIBUTE].get("fixed", said)
         other = sorted(n for n in {*before, *said} if before.get(n) != said.get(n))
         if other:
             raise ValueError(

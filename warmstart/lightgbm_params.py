@@ -6,6 +6,7 @@ Names, aliases and objectives are those documented for LightGBM 4.7.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Final
 
 from optuna.distributions import BaseDistribution
@@ -160,10 +161,19 @@ def _only_values(params: Mapping[str, Any]) -> dict[str, Parameter]:
     return ranges
 
 
-def as_said(params: Mapping[str, Any]) -> dict[str, str]:
-    """What is fixed and decides a model, in words that can be kept and compared."""
-    kept = without(fixed(params), (*VERBOSITY, *THREADS))
-    return {name: getattr(value, "__qualname__", repr(value)) for name, value in kept.items()}
+def as_said(params: Mapping[str, Any]) -> dict[str, str | float]:
+    """What is fixed and decides a model, under LightGBM's first names, to be kept and compared.
+
+    Only numbers and text: anything else doesn't say what it is in another process.
+    """
+    said: dict[str, str | float] = {}
+    for name, value in without(fixed(params), (*VERBOSITY, *THREADS)).items():
+        first = next((names[0] for names in _TUNED.values() if name in names), name)
+        if isinstance(value, Real):
+            said[first] = float(value)
+        elif isinstance(value, str):
+            said[first] = value
+    return said
 
 
 def fixed(params: Mapping[str, Any]) -> dict[str, Any]:

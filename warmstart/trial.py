@@ -34,7 +34,9 @@ class Trial:
         time: When the trial ended, ISO 8601.
         seconds: How long it took.
         proposed_by: ``"warmstart"`` if this package's sampler chose the configuration (such
-            trials are biased towards what it knew), empty for space-filling or unknown.
+            trials are biased towards what it knew), ``"default"`` and ``"variation"`` for the
+            library's defaults and what differs from them in a few values, empty for
+            space-filling or unknown.
         reason: Why the trial failed or was pruned, in words; empty where nothing is known.
 
     Raises:

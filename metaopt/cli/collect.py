@@ -47,10 +47,10 @@ def collect(
         int, typer.Option(help="Of each estimator on each data set: the defaults, then draws.")
     ] = 50,
     variations: Annotated[
-        int, typer.Option(help="Beside these, as many with 1 to 3 values off the defaults.")
+        int, typer.Option(min=0, help="Beside these, as many with 1 to 3 values off the defaults.")
     ] = 0,
     proposals: Annotated[
-        int, typer.Option(help="Beside these, as many of the sampler's own proposals.")
+        int, typer.Option(min=0, help="Beside these, as many of the sampler's own proposals.")
     ] = 0,
     artifact: Annotated[
         Path | None, typer.Option(help="For these; the shipped one by default.")

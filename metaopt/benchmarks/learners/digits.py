@@ -52,10 +52,10 @@ _FEATURES: Final = ConvNet(8, (32, 64), (1, 2))
 _CLASSIFIER: Final = replace(_FEATURES, n_outputs=N_WAYS, squared_length=800.0)
 _LAST_LAYER: Final = ("weight_out", "bias_out")
 _SCRATCH: Final[Mapping[str, tuple[Network, tuple[float, ...]]]] = {
-    "from scratch": (_CLASSIFIER, (0.01, 0.03, 0.1)),
+    "from scratch": (_CLASSIFIER, (0.003, 0.01, 0.03, 0.1)),
     "from scratch, MLP": (MLP((64, 64, 64, N_WAYS)), (0.03, 0.1, 0.3)),
 }
-_SCRATCH_STEPS: Final = (20, 100)
+_SCRATCH_STEPS: Final = (20, 50, 100)
 _N_AT_ONCE: Final = 50  # tasks, so that their images' maps fit into memory
 _N_SCRATCH_TASKS: Final = 50  # on which these are chosen
 
