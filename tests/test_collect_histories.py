@@ -36,7 +36,7 @@ def test_all_of_them_are_sound_and_say_where_they_come_from(histories):
         assert info.provenance
         assert info.licence
         assert info.metric == PRIMARY[info.descriptor["kind"]]
-        assert set(np.unique(history.proposed_by)) <= {"", "default", "warmstart"}
+        assert set(np.unique(history.proposed_by)) <= {"", "default", "variation", "warmstart"}
         assert all(history.reasons[history.states != "complete"])
 
 
