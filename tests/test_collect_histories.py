@@ -56,3 +56,21 @@ def test_lightgbm_was_run_on_more_than_a_hundred_data_sets(histories):
     counts = summarise(histories)
     n = sum(counts[f"lightgbm.LGBM{kind}"]["n_data_sets"] for kind in ("Classifier", "Regressor"))
     assert n >= 120
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(("LGBMClassifier", "LGBMRegressor"), ("XGBClassifier", "XGBRegressor")),
+        ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"),
+        ("RandomForestClassifier", "RandomForestRegressor"),
+        ("ExtraTreesClassifier", "ExtraTreesRegressor"),
+        *(("LogisticRegression", "ElasticNet"), ("LogisticRegression", "Ridge")),
+        *(("SVC", "SVR"), ("MLPClassifier", "MLPRegressor")),
+        ("KNeighborsClassifier", "KNeighborsRegressor"),
+    ],
+)
+def test_fifty_configurations_were_run_on_more_than_a_hundred_data_sets(histories, names):
+    of_these = [h for h in histories if h.info.estimator.rpartition(".")[2] in names]
+    data_sets = {h.info.dataset for h in of_these if len(h) >= 50}
+    assert len(data_sets) > 100
