@@ -233,13 +233,13 @@ def _calibration(estimators: Figures) -> list[Block]:
         Heading("Calibration"),
         Paragraph(
             "Share of held-out runs inside the central 50, 80 and 95 % intervals; of families, "
-            "the share whose 80 % interval covers 0.65 to 0.92, the extremes, and their standard "
-            "deviation beside what it would be if each run were covered or not by itself: what is "
-            "more than that comes from errors that all runs of a task share. The rival is a "
-            "normal distribution with the same middle and one variance, the mean squared error on "
-            "other families' tasks. 'Excluded' is the share of runs that had next to no density "
-            "(they count as -20 nats). A factor of the standard deviation, chosen on the other "
-            "families, would give the last columns."
+            "the share whose 80 % interval covers 0.65 to 0.92 (evaluation.json names the "
+            "others), the extremes, and their standard deviation beside what it would be if each "
+            "run were covered or not by itself: what is more than that comes from errors that all "
+            "runs of a task share. The rival is a normal distribution with the same middle and "
+            "one variance, the mean squared error on other families' tasks. 'Excluded' is the "
+            "share of runs that had next to no density (they count as -20 nats). A factor of the "
+            "standard deviation, chosen on the other families, would give the last columns."
         ),
         Table(
             (
