@@ -58,7 +58,8 @@ class NumpyPlan:
         self._plain_rms = rule.PLAIN_RMS * (1 - small.shapes.is_matrix)
         self._taken = np.empty((n_tensors, 2), np.float32)
         self._rates = np.empty((2, n_tensors), np.float32)
-        self._is_new = True
+        # By the operation that made those of the state: others round otherwise.
+        self._act()
 
     def use(self, options: rule.Options, total_steps: float | None) -> None:
         """Set what the user wishes, from the next step on.
@@ -94,6 +95,9 @@ class NumpyPlan:
         cell += self._candidate
         np.multiply(self._to_show, np.tanh(cell), out=self._told)
         self._output_state[...] = self._told
+        self._act()
+
+    def _act(self) -> None:
         np.dot(self._shown, self._output, out=self._small.actions)
         self._is_new = True
 
