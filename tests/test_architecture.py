@@ -84,6 +84,7 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
             "kernels",
             "learning",
             "lengthscales",
+            "own_parts",
             "posterior",
             "prior",
             "threads",
