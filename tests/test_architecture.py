@@ -84,7 +84,6 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
             "kernels",
             "learning",
             "lengthscales",
-            "own_parts",
             "posterior",
             "prior",
             "threads",

@@ -39,10 +39,9 @@ def written(directory: Path, priors: dict[str, Prior]) -> Artifact:
 
 
 def test_a_prior_comes_back_from_a_file(tmp_path: Path) -> None:
-    prior = replace(with_a_descriptor(learned()), own_noise=0.3)
+    prior = with_a_descriptor(learned())
     again = unpack_prior(written(tmp_path, {"bowl": prior}), "bowl")
     assert again.tasks == prior.tasks
-    assert again.own_noise == prior.own_noise
     assert again.space == prior.space
     assert again.encoding.names == prior.encoding.names
     assert (again.noise, again.bandwidth) == (prior.noise, prior.bandwidth)
@@ -76,7 +75,7 @@ def test_estimators_share_the_descriptors_in_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lists_descriptors", [True, False])
-def test_an_earlier_artifact_is_read_that_lists_no_data_no_variance_and_no_noise_of_tasks(
+def test_an_earlier_artifact_is_read_that_lists_no_data_and_no_variance(
     tmp_path: Path, lists_descriptors: bool
 ) -> None:
     prior = with_a_descriptor(learned())
@@ -85,7 +84,6 @@ def test_an_earlier_artifact_is_read_that_lists_no_data_no_variance_and_no_noise
     artifact = written(tmp_path, {"bowl": prior})
     description = copy.deepcopy(dict(artifact.description))
     bowl, listed = description["estimators"]["bowl"], description.pop("data_sets")
-    del bowl["own_noise"]
     bowl["tasks"] = [
         {**listed[number], "metric": metric, "n_trials": n} for number, metric, n in bowl["tasks"]
     ]
@@ -96,7 +94,6 @@ def test_an_earlier_artifact_is_read_that_lists_no_data_no_variance_and_no_noise
     again = unpack_prior(read_artifact(tmp_path / "earlier.safetensors"), "bowl")
     assert again.tasks == prior.tasks
     assert not again.variance.any()
-    assert again.own_noise == 0
 
 
 def test_a_prior_from_a_file_proposes_as_well_as_the_one_that_was_learned(tmp_path: Path) -> None:

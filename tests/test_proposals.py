@@ -76,8 +76,8 @@ def test_a_new_task_of_the_family_starts_near_its_optimum(task: Task) -> None:
 
 
 def test_the_first_proposal_is_the_best_on_average_over_the_sources() -> None:
-    prior = replace(learned(), own_noise=0.0)
-    first = proposer(prior).propose(NOTHING, rng())
+    prior = learned()
+    first = proposer().propose(NOTHING, rng())
     others = ENCODING.sample(2000, rng(5))
     everything = np.concatenate([first.coordinates[None], others])
     features = prior.scale(ENCODING.features(everything))
@@ -213,8 +213,8 @@ def test_a_batch_is_of_different_configurations() -> None:
 
 
 def test_a_batch_at_the_start_covers_what_single_choices_leave_out() -> None:
-    prior = replace(learned(), own_noise=0.0)  # so that tasks differ in what is best
-    batch = propose_batch(proposer(prior), NOTHING, 4, seed=0)
+    prior = learned()
+    batch = propose_batch(proposer(), NOTHING, 4, seed=0)
     features = ENCODING.features(np.array([p.coordinates for p in batch]))
     regrets = from_log_regret(prior.log_regrets(prior.scale(features)))
     assert regrets.min(axis=0).mean() < regrets[0].mean()

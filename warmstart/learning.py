@@ -15,11 +15,6 @@ from warmstart.encoding import Encoding
 from warmstart.errors import HistoryError
 from warmstart.kernels import matern52, squared_distances
 from warmstart.lengthscales import fit_lengthscales
-from warmstart.own_parts import (
-    TaskTrials,
-    sample_trials,
-    with_own_noise,
-)
 from warmstart.prior import Prior, SourceTask, descriptor_weights
 from warmstart.regret import from_log_regret, log_regret, regret
 from warmstart.space import SearchSpace
@@ -135,11 +130,7 @@ def learn_prior(
         descriptor_names=DESCRIPTOR_NAMES,
     )
     with_agreement = replace(prior, agreement=_agreement(prior, usable, targets, kept, rng))
-    of_tasks = [
-        TaskTrials(index, encoding.features(usable[t].coordinates), targets[t])
-        for index, t in enumerate(kept)
-    ]
-    return with_own_noise(_with_bandwidth(with_agreement), sample_trials(of_tasks, rng))
+    return _with_bandwidth(with_agreement)
 
 
 def extend_prior(

@@ -281,8 +281,8 @@ class Posterior:
         self._fit()
         self.task_weights = self._weigh_tasks()
 
-    def _covariances(self, E: np.ndarray) -> Covariances:
-        return Covariances(E, self._trials.features, self._scales)
+    def _covariances(self, E: np.ndarray) -> _Covariances:
+        return _Covariances(E, self._trials.features, self._scales)
 
     def _fit(self) -> None:
         """Condition every component on the trials at every grid point, and weigh them all."""
@@ -441,7 +441,7 @@ class Posterior:
         return total
 
 
-class Covariances:
+class _Covariances:
     """Covariances between other rows and the trials, each distance and kernel computed once."""
 
     def __init__(

@@ -92,9 +92,6 @@ class Prior:
         agreement: How well the tasks foretell each other: the correlation of a task's own
             trials with the mean of the other families' tasks, on average; 0 among histories
             that are noise. 1 where there are too few tasks to say.
-        own_noise: Variance of the noise in what a task has of its own, beside what is common to
-            all, relative to the variance of that; it is smoothed away. See
-            ``warmstart.own_parts``.
     """
 
     estimator: str
@@ -110,7 +107,6 @@ class Prior:
     descriptor_names: tuple[str, ...] = ()
     bandwidth: float = 0.0
     agreement: float = 1.0
-    own_noise: float = 0.0
 
     @cached_property
     def encoding(self) -> Encoding:
@@ -132,12 +128,8 @@ class Prior:
         The last column gives the variance.
         """
         K = matern52(squared_distances(self._inducing_features, self._inducing_features))
-        values = (self.values - self._levels[:, None]).T
-        if self.own_noise and len(self.tasks):
-            common = values.mean(axis=1, keepdims=True)
-            noisy = K + self.own_noise * np.eye(len(K))
-            values = common + K @ np.linalg.solve(noisy, values - common)
         K[np.diag_indices(len(K))] += max(self.noise, _LEAST_NOISE)
+        values = (self.values - self._levels[:, None]).T
         return np.linalg.solve(K, np.column_stack([values, self.variance - self.variance.mean()]))
 
     @cached_property

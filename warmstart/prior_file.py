@@ -57,7 +57,6 @@ def pack_priors(
             "noise": prior.noise,
             "bandwidth": prior.bandwidth,
             "agreement": prior.agreement,
-            "own_noise": prior.own_noise,
             "descriptor_names": list(prior.descriptor_names),
             "tasks": _tasks_to_json(prior.tasks, data_sets, descriptors),
         }
@@ -135,7 +134,6 @@ def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
             descriptor_names=tuple(data["descriptor_names"]),
             bandwidth=float(data["bandwidth"]),
             agreement=float(data["agreement"]),
-            own_noise=float(data.get("own_noise", 0.0)),  # earlier artifacts smooth nothing
         )
         _check_shapes(prior)
         _check_values(prior)
@@ -283,7 +281,6 @@ def _check_values(prior: Prior) -> None:
         "proposals without infinity": ~np.isinf(prior.proposals),
         "proposed_by among the tasks": among_tasks,
         "a noise of 0 or more": np.isfinite(prior.noise) and prior.noise >= 0,
-        "an own_noise of 0 or more": np.isfinite(prior.own_noise) and prior.own_noise >= 0,
         "a bandwidth of 0 or more": np.isfinite(prior.bandwidth) and prior.bandwidth >= 0,
     }
     for expected, holds in rules.items():
