@@ -19,7 +19,7 @@ from metaopt.benchmarks.optimizers.comparison import NEVER, summarise, time_frac
 from metaopt.benchmarks.optimizers.hypergradient import HypergradientAdam
 from metaopt.benchmarks.optimizers.options import TIERS, OptimizerBenchOptions
 from metaopt.benchmarks.optimizers.rivals import LEARNED, RIVALS, SCHEDULES, learned
-from metaopt.benchmarks.optimizers.runs import FILE, run_one
+from metaopt.benchmarks.optimizers.runs import FILE, Runs, Training, digest_of, run_one
 from metaopt.benchmarks.optimizers.tasks import N_LONGER, benchmark_tasks, tuning_tasks
 from metaopt.benchmarks.optimizers.training import Outcome, run_training
 from metaopt.cli.app import app
@@ -198,6 +198,39 @@ def test_a_benchmark_is_resumed_and_reported(
         of_arms = [data["against"][f"adamw-cosine, {way}"]["tasks"][task] for way in WAYS]
         shown = ["never" if a["steps"] is None else f"{a['steps']:.2f}" for a in of_arms]
         assert [cell.split("/")[0] for cell in line.split()[2:]] == shown
+
+
+def test_a_task_of_the_same_name_and_another_definition_is_run_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = TASKS["wine"]
+    training = Training.of(task, RIVALS["sgd-cosine"], {"lr": 0.1}, horizon=4, seed=0)
+    started = []
+
+    def run(training: Training, *_: object) -> Outcome:
+        started.append(training)
+        return Outcome(1.0, None, 0.1, 4, False)
+
+    def outcomes() -> None:
+        Runs(
+            tmp_path, device="cpu", n_jobs=1, weights=None, report=lambda phase, done, of: None
+        ).outcomes("test", [training])
+
+    monkeypatch.setattr(runs, "run_one", run)
+    outcomes()
+    outcomes()
+    assert len(started) == 1
+    other = replace(task, make=TASKS["spirals"].make)
+    monkeypatch.setattr(runs, "task_named", lambda name: other)
+    outcomes()
+    assert len(started) == 2
+
+
+def test_a_digest_tells_tasks_apart_and_is_the_same_each_time() -> None:
+    digests = {name: digest_of(task) for name, task in TASKS.items()}
+    assert len(set(digests.values())) == len(TASKS)
+    assert digests["wine"] == digest_of(TASKS["wine"])
+    assert digests["wine"] != digest_of(replace(TASKS["wine"], longer=2))
 
 
 def test_a_learned_schedule_is_compared_with_the_cosine_of_the_same_optimizer(

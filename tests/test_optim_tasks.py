@@ -18,6 +18,8 @@ from metaopt.optim.optimizer import LSTMOptimizer
 from metaopt.optim.rule import init_state, update
 from metaopt.optim.tasks import Architecture, TaskBatch, TaskSpec, build_model, make_batch
 from metaopt.optim.tasks.distribution import SMALL_TASK, sample_spec
+from metaopt.optim.tasks.functions import truth_tables
+from metaopt.optim.tasks.rows import make_rows
 from metaopt.optim.unroll import Unroll, run_together
 from metaopt.optim.weights import save_weights
 
@@ -118,6 +120,9 @@ def test_specifications_vary_in_all_that_they_can() -> None:
     assert {spec.data for spec in specs} == {
         "teacher",
         "prototypes",
+        "sinusoids",
+        "truth-tables",
+        "clusters",
         "digits",
         "diabetes",
         "iris",
@@ -130,6 +135,34 @@ def test_specifications_vary_in_all_that_they_can() -> None:
 def test_data_sets_of_the_benchmark_are_not_trained_on() -> None:
     specs = [sample_spec(np.random.default_rng(seed)) for seed in range(300)]
     assert not {"breast_cancer", "wine"} & {spec.data for spec in specs}
+
+
+@pytest.mark.parametrize(
+    ("data", "n_inputs", "n_outputs"), [("sinusoids", 2, 1), ("clusters", 3, 4)]
+)
+def test_made_up_rows_are_standardised_and_differ_from_task_to_task(
+    data: str, n_inputs: int, n_outputs: int
+) -> None:
+    spec = TaskSpec(Architecture("mlp", n_inputs, n_outputs, 4, 1), data, 1500, 500, 8)
+    rows = make_rows(spec, 2, seeded())
+    x = rows.pool[rows.index]
+    assert x.shape == (2, 2000, n_inputs)
+    torch.testing.assert_close(x.std(1), torch.ones(2, n_inputs), atol=0.1, rtol=0.0)
+    assert not torch.equal(rows.labels[0], rows.labels[1])
+    if data == "clusters":
+        assert rows.labels.unique().tolist() == [0, 1, 2, 3]
+    else:
+        torch.testing.assert_close(rows.labels.std(1), torch.ones(2), atol=0.1, rtol=0.0)
+
+
+def test_a_truth_table_gives_equal_rows_equal_classes_and_has_both() -> None:
+    x, y = truth_tables(20, 400, 6, seeded())
+    assert {*x.unique().tolist()} == {-1.0, 1.0}
+    for rows, classes in zip(x.tolist(), y.tolist(), strict=True):
+        assert {*classes} == {0, 1}
+        seen: dict[tuple[float, ...], int] = {}
+        for row, label in zip(rows, classes, strict=True):
+            assert seen.setdefault(tuple(row[:4]), label) == label
 
 
 def test_small_tasks_are_of_every_family() -> None:

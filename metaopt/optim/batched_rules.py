@@ -45,7 +45,7 @@ class LearnedRule:
 
     Args:
         shapes: Of the parameters of one task.
-        thetas: ``(n, n_meta_parameters)``.
+        thetas: ``(n, n_meta_parameters)``, or ``(n_meta_parameters,)`` for all.
         total_steps: ``(n,)``, NaN where the optimizer is not to know.
         loss_shown: ``(n,)`` bool, whether the optimizer sees the losses.
         lr: ``(n,)``, as in ``rule.Options``.
@@ -53,6 +53,9 @@ class LearnedRule:
         tied: As in ``rule.plan``.
         every: The controller runs every so many steps: a divisor of ``STEPS_PER_REPLAY``.
         compiled: Whether ``torch.compile`` fuses the step.
+
+    Attributes:
+        facts: What is known of the tensors.
     """
 
     def __init__(
@@ -74,7 +77,7 @@ class LearnedRule:
         self._thetas, self._total_steps, self._lr = thetas, total_steps, lr
         self._loss_shown = loss_shown
         self._shapes = [tuple(shape) for shape in shapes]
-        self._facts = shape_features(shapes, device)
+        self.facts = shape_features(shapes, device)
         sizes = torch.tensor([math.prod(shape) for shape in shapes], device=device)
         tensors = torch.arange(len(sizes), device=device)
         self._tensor_of = torch.repeat_interleave(tensors, sizes)  # (D,)
@@ -91,7 +94,7 @@ class LearnedRule:
         """The state before the first step; parameters ``(n, *shape)`` each."""
         flat = _flat(parameters)
         sums = (flat * flat) @ self._belongs
-        empty = memory.empty(sums, self._facts.sizes)
+        empty = memory.empty(sums, self.facts.sizes)
         return FlatState(
             steps=torch.zeros_like(sums),
             memory=empty,
@@ -110,7 +113,6 @@ class LearnedRule:
     ) -> tuple[list[Tensor], FlatState]:
         """One step, as ``rule.update`` takes it."""
         step = _compiled_step() if self._compiled else _learned_step
-        options = Options(self._lr[:, None], self._no_decay, self._beta1, self._beta2, self._eps)
         p, state = step(
             self._thetas,
             _flat(parameters),
@@ -118,8 +120,8 @@ class LearnedRule:
             state,
             torch.where(self._loss_shown, losses, torch.nan),
             self._total_steps[:, None],
-            options,
-            self._facts,
+            self._options(),
+            self.facts,
             self._tensor_of,
             self._belongs,
             self._hidden_size,
@@ -128,6 +130,56 @@ class LearnedRule:
             (turn + 1) % self._every == 0,
         )
         return _tensors(p, self._shapes), state
+
+    def decide(self, state: FlatState, losses: Tensor) -> tuple[Tensor, FlatState]:
+        """What the LSTM decides when it runs, ``(n, T, A)``, and the state after it.
+
+        θ's graph is kept.
+        """
+        return _decide(
+            self._thetas,
+            state,
+            torch.where(self._loss_shown, losses, torch.nan),
+            self._total_steps[:, None],
+            self.facts,
+            self._hidden_size,
+        )
+
+    def move(
+        self,
+        actions: Tensor,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        state: FlatState,
+        *,
+        observe: bool,
+    ) -> tuple[list[Tensor], FlatState]:
+        """The rest of a step, after :meth:`decide`, with these actions.
+
+        Args:
+            actions: ``(n, T, A)``, those decided or others.
+            parameters: Each ``(n, *shape)``.
+            gradients: Likewise.
+            state: After the decision; its hidden state is handed on as it is.
+            observe: Whether statistics are taken for the LSTM's next run.
+        """
+        p, state = _move(
+            actions,
+            _flat(parameters),
+            _flat(gradients),
+            state,
+            self._total_steps[:, None],
+            self._options(),
+            self.facts,
+            self._tensor_of,
+            self._belongs,
+            self._tied,
+            observe,
+        )
+        return _tensors(p, self._shapes), state
+
+    def _options(self) -> Options:
+        return Options(self._lr[:, None], self._no_decay, self._beta1, self._beta2, self._eps)
 
 
 def _learned_step(
@@ -147,14 +199,58 @@ def _learned_step(
     observe: bool,
 ) -> tuple[Tensor, FlatState]:
     """``LearnedRule.update`` on flat tensors."""
+    if refresh:
+        actions, state = _decide(thetas, state, losses, total_steps, facts, hidden_size)
+    else:
+        actions = controller.actions(controller.unflatten(thetas, hidden_size), state.hidden)
+    return _move(
+        actions,
+        parameters,
+        gradients,
+        state,
+        total_steps,
+        options,
+        facts,
+        tensor_of,
+        belongs,
+        tied,
+        observe,
+    )
+
+
+def _decide(
+    thetas: Tensor,
+    state: FlatState,
+    losses: Tensor,
+    total_steps: Tensor,
+    facts: Shapes,
+    hidden_size: int,
+) -> tuple[Tensor, FlatState]:
+    """``LearnedRule.decide``."""
     theta = controller.unflatten(thetas, hidden_size)
     clock = read_clock(state.steps, total_steps)
-    remembered, hidden = state.memory, state.hidden
-    if refresh:
-        actions, remembered, hidden = rule.decide(theta, remembered, hidden, clock, losses, facts)
-    else:
-        actions = controller.actions(theta, hidden)
-    coefficients, remembered = rule.plan(actions, remembered, clock, facts, options, tied=tied)
+    actions, remembered, hidden = rule.decide(
+        theta, state.memory, state.hidden, clock, losses, facts
+    )
+    return actions, state._replace(memory=remembered, hidden=hidden)
+
+
+def _move(
+    actions: Tensor,
+    parameters: Tensor,
+    gradients: Tensor,
+    state: FlatState,
+    total_steps: Tensor,
+    options: Options,
+    facts: Shapes,
+    tensor_of: Tensor,
+    belongs: Tensor,
+    tied: bool,
+    observe: bool,
+) -> tuple[Tensor, FlatState]:
+    """``LearnedRule.move`` on flat tensors."""
+    clock = read_clock(state.steps, total_steps)
+    coefficients, remembered = rule.plan(actions, state.memory, clock, facts, options, tied=tied)
     factors = coefficients.factors().unbind(-1)
     p, g, m, v = rule.apply(
         parameters,
@@ -164,9 +260,12 @@ def _learned_step(
         *(factor.index_select(1, tensor_of) for factor in factors),
     )
     if observe:
-        sums = torch.stack([product @ belongs for product in (g * g, m * m, v, p * p, g * m)], -1)
+        # Where gradients flow through steps, what the LSTM sees counts as given.
+        g, seen, m_seen, v_seen = (x.detach() for x in (g, p, m, v))
+        products = (g * g, m_seen * m_seen, v_seen, seen * seen, g * m_seen)
+        sums = torch.stack([product @ belongs for product in products], -1)
         remembered = memory.see_sums(remembered, sums, facts.sizes, state.steps)
-    return p, FlatState(state.steps + 1, remembered, hidden, m, v)
+    return p, FlatState(state.steps + 1, remembered, state.hidden, m, v)
 
 
 @cache

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaopt.optim.action_gradient import action_gradient
+from metaopt.optim.action_noise import ActionNoise
 from metaopt.optim.batched_rules import FlatState, LearnedRule
 from metaopt.optim.meta_checkpoint import (
     CURVE,
@@ -29,7 +31,7 @@ from metaopt.optim.meta_validation import (
     readout_size,
     validation_tasks,
 )
-from metaopt.optim.options import USUAL_INTERVAL
+from metaopt.optim.options import USUAL_INTERVAL, interval_of
 from metaopt.optim.schedule import LR_SPREAD, USUAL_LR
 from metaopt.optim.tasks import TaskBatch, TaskSpec, make_batch, sample_spec
 from metaopt.optim.unroll import STEPS_PER_REPLAY, Unroll, run_together
@@ -202,14 +204,9 @@ class MetaTraining:
         mine = self._workers.share(options.n_groups)
         rows = torch.zeros(options.n_groups, len(state.theta) + 2, device=self._device)
         started = time.monotonic()
-        unrolls, noises = [], []
-        for number in mine:
-            unroll, noise = self._prepared(number, horizon)
-            unrolls.append(unroll)
-            noises.append(noise)
-        losses = run_together(unrolls, [horizon] * len(mine))
-        for number, log_losses, noise in zip(mine, losses, noises, strict=True):
-            rows[number, :-2] = estimate_gradient(log_losses, noise)
+        perturb_all = self._perturb_actions if options.noise == "actions" else self._perturb_theta
+        for number, (log_losses, gradient) in perturb_all(mine, horizon).items():
+            rows[number, :-2] = gradient
             rows[number, -2] = log_losses.mean()
             rows[number, -1] = len(log_losses)
         rows = self._workers.gather(rows)
@@ -226,6 +223,40 @@ class MetaTraining:
             "n_tasks": n_tasks,
             "seconds": round(time.monotonic() - started, 3),
         }
+
+    def _perturb_theta(self, mine: list[int], horizon: int) -> dict[int, tuple[Tensor, Tensor]]:
+        """The log losses and the gradient of each group, by noise on θ."""
+        unrolls, noises = [], []
+        for number in mine:
+            unroll, noise = self._prepared(number, horizon)
+            unrolls.append(unroll)
+            noises.append(noise)
+        losses = run_together(unrolls, [horizon] * len(mine))
+        return {
+            number: (log_losses, estimate_gradient(log_losses, noise))
+            for number, log_losses, noise in zip(mine, losses, noises, strict=True)
+        }
+
+    def _perturb_actions(self, mine: list[int], horizon: int) -> dict[int, tuple[Tensor, Tensor]]:
+        """The same by noise on what the LSTM decides."""
+        options = self._options
+        tied = options.kind == "schedule"
+        found = {}
+        for number in mine:
+            group, batch, generator = self._drawn(number, horizon)
+            theta = self.state.theta.clone().requires_grad_()
+            rule = self._rule(batch, theta, horizon, generator)
+            n = len(batch.input_scale) // 2
+            found[number] = action_gradient(
+                batch,
+                rule,
+                theta,
+                horizon=horizon,
+                every=group.every,
+                noise=ActionNoise.draw(n, rule.facts, generator, tied=tied),
+                exact=horizon <= options.longest_exact,
+            )
+        return found
 
     def _step(self, gradient: Tensor) -> None:
         options, state = self._options, self.state
@@ -257,8 +288,8 @@ class MetaTraining:
     def _rng(self, *numbers: int) -> np.random.Generator:
         return np.random.default_rng([self._options.seed, *numbers])
 
-    def _prepared(self, number: int, horizon: int) -> tuple[Unroll[FlatState], Tensor]:
-        """A group's unroll with new tasks and perturbations, and the perturbations."""
+    def _drawn(self, number: int, horizon: int) -> tuple[_Group, TaskBatch, torch.Generator]:
+        """A group, new tasks for it, each of them twice, and what else of it is drawn from."""
         options, state = self._options, self.state
         # Groups are redrawn in turn, not all at once.
         use = (state.update + number) // options.n_uses
@@ -269,15 +300,25 @@ class MetaTraining:
             rng = self._rng(use, number, 1)
             spec = sample_spec(rng, largest=options.largest if options.small else math.inf)
             seldom = options.kind == "optimizer" and rng.random() < options.seldom
-            group = _Group(use, spec, USUAL_INTERVAL if seldom else 1)
+            usual = USUAL_INTERVAL if options.noise == "weights" else interval_of(horizon)
+            group = _Group(use, spec, usual if seldom else 1)
             self._groups[number] = group
         n = int(options.n_numbers / group.spec.n_numbers / 2)
         n = max(2, min(options.most_pairs, n))
         seed = int(self._rng(state.update, number, 2).integers(2**62))
         generator = torch.Generator(self._device).manual_seed(seed)
-        batch = make_batch(group.spec, n, generator).repeated(2)
+        return group, make_batch(group.spec, n, generator).repeated(2), generator
+
+    def _prepared(self, number: int, horizon: int) -> tuple[Unroll[FlatState], Tensor]:
+        """A group's unroll with new tasks and perturbations of θ, and the perturbations."""
+        options, state = self._options, self.state
+        group, batch, generator = self._drawn(number, horizon)
         thetas, noise = perturb(
-            state.theta, n, sigma=options.sigma, generator=generator, trained=self._trained()
+            state.theta,
+            len(batch.input_scale) // 2,
+            sigma=options.sigma,
+            generator=generator,
+            trained=self._trained(),
         )
         rule = self._rule(batch, thetas, horizon, generator, group.every)
         if group.unroll is None:
@@ -300,10 +341,10 @@ class MetaTraining:
         thetas: Tensor,
         horizon: int,
         generator: torch.Generator,
-        every: int,
+        every: int = 1,
     ) -> LearnedRule:
         options = self._options
-        n = len(thetas) // 2
+        n = len(batch.input_scale) // 2
         drawn = torch.rand(3, n, generator=generator, device=self._device).repeat(1, 2)
         tied = options.kind == "schedule"
         lr = torch.ones_like(drawn[2])

@@ -11,6 +11,7 @@ from metaopt.optim.controller import HIDDEN_SIZE
 from metaopt.optim.tasks.distribution import SMALL_TASK
 
 Kind = Literal["optimizer", "schedule"]
+Noise = Literal["actions", "weights"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class MetaTrainingOptions:
         kind: ``"schedule"`` ties the decisions for all tensors together.
         seed: Of everything.
         hidden_size: H of θ.
+        noise: What is perturbed: what the LSTM decides, or θ itself, whose tasks can be captured
+            as graphs.
+        longest_exact: Steps of a training up to which it is differentiated through, too, if
+            decisions are perturbed.
         sigma: Size of a perturbation of θ.
         learning_rate: Of θ, in Adam's sense.
         n_groups: Specifications in one update.
@@ -30,14 +35,15 @@ class MetaTrainingOptions:
         n_uses: Updates in which a specification is used before another is drawn; capturing
             it costs as much as some hundred steps.
         horizons: The shortest, the longest at the start and the longest at the end.
-        n_readout: Updates at the start in which only the output layer is trained: the LSTM's
-            random memory is worth something already, and so few numbers are learned fast.
+        n_readout: Updates at the start in which only the output layer is trained, if θ is
+            perturbed: the LSTM's random memory is worth something already, and so few numbers are
+            learned fast.
         n_curriculum: Updates until the longest horizon is at its end.
         loss_hidden: Share of the tasks in which the optimizer sees no loss.
         total_hidden: Share of the tasks in which it does not know the horizon.
         n_decay: Updates over which the learning rate of θ falls to a tenth, linearly; 0: never.
-        seldom: Share of the specifications in which the LSTM runs at every fourth step only, as
-            on a CPU it may; an optimizer's, not a schedule's.
+        seldom: Share of the specifications in which the LSTM runs as seldom as on a CPU it does;
+            an optimizer's, not a schedule's.
         averaging: Share of the old θ in the running mean of θ, at each update.
         judge_every: Updates between two meta-validations.
         n_judged: Tasks of each specification there.
@@ -49,6 +55,8 @@ class MetaTrainingOptions:
     kind: Kind = "optimizer"
     seed: int = 0
     hidden_size: int = HIDDEN_SIZE
+    noise: Noise = "weights"
+    longest_exact: int = 40
     sigma: float = 0.05
     learning_rate: float = 0.01
     n_groups: int = 6
@@ -91,20 +99,20 @@ class MetaTrainingOptions:
         """
         return cls(
             **{
-                "sigma": 0.1,
-                "learning_rate": 0.04,
-                "n_groups": 5,
-                "n_numbers": 1e6,
-                "most_pairs": 16,
+                "noise": "actions",
+                "learning_rate": 0.01,
+                "n_groups": 4,
+                "n_numbers": 2e6,
+                "most_pairs": 24,
                 "n_uses": 1,
-                "n_readout": 10_000,
-                "horizons": (24, 200, 400),
-                "n_curriculum": 80,
-                "n_decay": 120,
-                "averaging": 0.97,
-                "judge_every": 15,
-                "n_judged": 16,
+                "horizons": (12, 60, 400),
+                "n_curriculum": 150,
+                "n_decay": 360,
+                "averaging": 0.95,
+                "judge_every": 60,
+                "n_judged": 8,
                 "patience": 10,
+                "largest": 1e5,
                 "small": True,
                 **changes,
             }

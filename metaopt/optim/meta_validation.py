@@ -73,6 +73,10 @@ def validation_tasks(*, small: bool = False) -> list[ValidationTask]:
         attentive = TaskSpec(image("transformer", 12, 1), "digits", 900, 128, 16)
         recurrent = TaskSpec(image("gru", 16, 1), "digits", 900, 128, 16)
         deep = TaskSpec(mlp("teacher", 16, 4, 24, 4, norm="layer"), "teacher", 900, 128, 32)
+        waves = mlp("sinusoids", 2, 1, 48, 3, activation="gelu")
+        rough = TaskSpec(waves, "sinusoids", 900, 256, 32)
+        logical = TaskSpec(mlp("truth-tables", 12, 2, 32, 2), "truth-tables", 700, 256, 32)
+        scattered = TaskSpec(mlp("clusters", 3, 4, 24, 2), "clusters", 900, 256, 24)
         return [
             *[ValidationTask(task.spec, task.horizon // 20 * 4) for task in plain[:3]],
             ValidationTask(convolutional, 80),
@@ -80,6 +84,9 @@ def validation_tasks(*, small: bool = False) -> list[ValidationTask]:
             ValidationTask(attentive, 120),
             ValidationTask(recurrent, 120),
             ValidationTask(deep, 160),
+            ValidationTask(rough, 120),
+            ValidationTask(logical, 100),
+            ValidationTask(scattered, 60),
         ]
     return [
         *plain,

@@ -14,7 +14,7 @@ from metaopt.optim import rule
 from metaopt.optim.packing import Pack
 
 # Where each run of the LSTM is dear, it runs again after so many steps.
-USUAL_INTERVAL: Final = 4  # in meta-training, and where the length of the training is unknown
+USUAL_INTERVAL: Final = 4  # where the length of the training is unknown
 _LARGEST_INTERVAL: Final = 8
 _FEWEST_RUNS: Final = 10  # of a training of at least so many steps
 
@@ -77,9 +77,12 @@ def refresh_interval(group: Mapping[str, Any], device: torch.device) -> int:
     if group["capturable"] or device.type != "cpu":
         return 1
     total = group["total_steps"]
-    if total is None:
-        return USUAL_INTERVAL
-    return int(max(1, min(_LARGEST_INTERVAL, total // _FEWEST_RUNS)))
+    return USUAL_INTERVAL if total is None else interval_of(total)
+
+
+def interval_of(total_steps: float) -> int:
+    """The same where each run of the LSTM is dear, and the length of the training is known."""
+    return int(max(1, min(_LARGEST_INTERVAL, total_steps // _FEWEST_RUNS)))
 
 
 def group_arrays(groups: Sequence[Mapping[str, Any]], pack: Pack) -> rule.Options:

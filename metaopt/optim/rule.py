@@ -325,7 +325,9 @@ def apply(
     gradient = finite(gradient)
     moment = torch.lerp(moment, gradient, take1)
     square = torch.lerp(square, gradient * gradient, take2)
-    parameter = torch.addcdiv(parameter * keep, moment * -size, square.sqrt() + eps)
+    # The root of zero has no derivative.
+    root = (square + columns.SMALLEST).sqrt()
+    parameter = torch.addcdiv(parameter * keep, moment * -size, root + eps)
     return parameter, gradient, moment, square
 
 

@@ -110,11 +110,10 @@ class Unroll(Generic[State]):
         """
         with torch.cuda.stream(self._stream):
             self._judge()
-            now = _log(self._losses)
+            now = self._losses.clone()
             _copy(self._parameters, list(self._batch.initial))
             self._judge()
-            worst = _log(self._losses) + _WORST_RISE
-            result = torch.where(now.isfinite(), torch.minimum(now, worst), worst)
+            result = _bounded(now, self._losses)
         if self._stream is not None:
             self._stream.synchronize()
         return result
@@ -157,6 +156,12 @@ class Unroll(Generic[State]):
         return graph
 
 
+def bounded_log_losses(batch: TaskBatch, parameters: list[Tensor]) -> Tensor:
+    """As ``Unroll.log_losses``, of a batch with these parameters."""
+    now, start = map(batch.validation_losses, (parameters, list(batch.initial)))
+    return _bounded(now, start)
+
+
 def run_together(unrolls: Sequence[Unroll[State]], horizons: Sequence[int]) -> list[Tensor]:
     """Train several batches, on a GPU side by side, each on its own stream.
 
@@ -178,6 +183,11 @@ def _new_stream(device: torch.device) -> torch.cuda.Stream | None:
     if device.type != "cuda":
         return None
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def _bounded(losses: Tensor, initial: Tensor) -> Tensor:
+    now, worst = _log(losses), _log(initial) + _WORST_RISE
+    return torch.where(now.isfinite(), torch.minimum(now, worst), worst)
 
 
 def _log(losses: Tensor) -> Tensor:

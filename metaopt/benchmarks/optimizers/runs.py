@@ -51,6 +51,8 @@ class Training:
 class Runs:
     """Outcomes in a file: what it has is not run again, and it may be killed at any moment.
 
+    They are known by what was trained, with which weights, not by the name of the task alone.
+
     Args:
         directory: Where the file is; made if it is not there.
         device: Where models are trained.
@@ -74,6 +76,7 @@ class Runs:
         self._report = report
         self._digest = load_weights(weights or shipped_path(LEARNED)).digest
         self._schedule_digest = load_weights(shipped_path("schedule")).digest
+        self._task_digests: dict[str, str] = {}
         self._known = self._read()
 
     def _read(self) -> dict[str, Outcome]:
@@ -90,7 +93,10 @@ class Runs:
         return known
 
     def _key(self, training: Training) -> str:
-        parts: list[Any] = [*vars(training).values(), self._device]
+        if training.task not in self._task_digests:
+            self._task_digests[training.task] = digest_of(task_named(training.task))
+        task = self._task_digests[training.task]
+        parts: list[Any] = [*vars(training).values(), task, self._device]
         if training.rival == LEARNED:
             parts.append(self._digest)
         if training.rival in SCHEDULES:
@@ -125,6 +131,16 @@ class Runs:
             }
             for future in as_completed(futures):
                 yield futures[future], future.result()
+
+
+def digest_of(task: BenchTask) -> str:
+    """What identifies a task by what it is, whatever its name: model, rows, order of steps."""
+    problem = task.make(0)
+    digest = hashlib.sha256(f"{problem.model} {problem.batch_size} {task.longer}".encode())
+    for tensor in (*problem.model.state_dict().values(), *problem.train, *problem.validation):
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _start_worker() -> None:

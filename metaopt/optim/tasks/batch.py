@@ -91,14 +91,25 @@ class TaskBatch:
         self, parameters: list[Tensor], inputs: Tensor, labels: Tensor
     ) -> tuple[list[Tensor], Tensor]:
         """The gradient of each task's loss, each ``(n, *shape)``, and the losses ``(n,)``."""
-        # Tasks have no parameters in common, so the gradient of the sum is that of each of them.
         leaves = [parameter.detach().requires_grad_() for parameter in parameters]
         with torch.enable_grad():
-            losses = vmap(self._loss)(self._named(leaves), inputs, labels)
-            gradients = torch.autograd.grad(losses.sum(), leaves)
-        return list(gradients), losses.detach()
+            gradients, losses = self._gradients(leaves, inputs, labels, create_graph=False)
+        return gradients, losses.detach()
 
-    @torch.no_grad()
+    def differentiable_gradients(
+        self, parameters: list[Tensor], inputs: Tensor, labels: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        """As :meth:`gradients`, with what gradients through them need."""
+        return self._gradients(parameters, inputs, labels, create_graph=True)
+
+    def _gradients(
+        self, leaves: list[Tensor], inputs: Tensor, labels: Tensor, *, create_graph: bool
+    ) -> tuple[list[Tensor], Tensor]:
+        losses = vmap(self._loss)(self._named(leaves), inputs, labels)
+        # Tasks have no parameters in common, so the gradient of the sum is that of each of them.
+        gradients = torch.autograd.grad(losses.sum(), leaves, create_graph=create_graph)
+        return list(gradients), losses
+
     def validation_losses(self, parameters: list[Tensor]) -> Tensor:
         """The mean loss of each task over the rows held out, ``(n,)``."""
         n_rows, n_held_out = self.spec.n_rows, self.spec.n_validation_rows

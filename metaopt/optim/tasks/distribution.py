@@ -18,7 +18,9 @@ from metaopt.optim.tasks.architecture import (
 )
 from metaopt.optim.tasks.bundled import IMAGES, TABLES, load_data_set
 
-Data = Literal["teacher", "prototypes"] | str
+Data = Literal["teacher", "prototypes", "sinusoids", "truth-tables", "clusters"] | str
+
+FUNCTIONS: Final = ("sinusoids", "truth-tables", "clusters")
 
 _FAMILIES: Final[dict[Family, float]] = {
     "mlp": 0.6,
@@ -26,7 +28,8 @@ _FAMILIES: Final[dict[Family, float]] = {
     "transformer": 0.13,
     "gru": 0.13,
 }
-_TEACHERS: Final = 0.6  # share of the MLPs that learn from a teacher
+_TEACHERS: Final = 0.4  # share of the MLPs that learn from a teacher
+_OF_FUNCTIONS: Final = 0.35  # share of those that learn what functions.py makes
 _BUNDLED_IMAGES: Final = 0.5  # share of the image models that learn a bundled data set
 SMALL_TASK: Final = 200_000  # numbers in one task: a limit that excludes no kind of model
 _MOST_DRAWS: Final = 50
@@ -40,7 +43,7 @@ class TaskSpec:
     Attributes:
         architecture: Of the optimizee.
         data: ``"teacher"`` (a random network labels random rows), ``"prototypes"`` (shifted
-            noisy images) or a bundled data set.
+            noisy images), one of ``FUNCTIONS`` or a bundled data set.
         n_rows: Rows to train on.
         n_validation_rows: Rows held out.
         batch_size: Rows in one step, at most ``n_rows``.
@@ -128,14 +131,26 @@ def _sample_spec(rng: np.random.Generator, family: Family | None) -> TaskSpec:
 
 def _sample_data(rng: np.random.Generator, family: Family) -> tuple[Data, int, int, int | None]:
     """Name, inputs, outputs, and rows where they are limited."""
-    if family == "mlp" and rng.random() < _TEACHERS:
+    drawn = rng.random()
+    if family == "mlp" and drawn < _TEACHERS:
         n_outputs = 1 if rng.random() < 0.45 else int(rng.integers(2, 11))
         return "teacher", _between(rng, 2, 40), n_outputs, None
+    if family == "mlp" and drawn < _TEACHERS + _OF_FUNCTIONS:
+        return _sample_function(rng)
     if family != "mlp" and rng.random() >= _BUNDLED_IMAGES:
         return "prototypes", SIDE * SIDE, int(rng.integers(2, 11)), None
     data = str(rng.choice(TABLES if family == "mlp" else IMAGES))
     loaded = load_data_set(data)
     return data, loaded.x.shape[1], loaded.n_outputs, len(loaded.x)
+
+
+def _sample_function(rng: np.random.Generator) -> tuple[Data, int, int, None]:
+    data = str(rng.choice(FUNCTIONS))
+    if data == "sinusoids":
+        return data, int(rng.integers(1, 4)), 1, None
+    if data == "truth-tables":
+        return data, _between(rng, 4, 20), 2, None
+    return data, _between(rng, 2, 8), int(rng.integers(2, 6)), None
 
 
 def _sample_rows(rng: np.random.Generator, n_available: int | None) -> tuple[int, int]:

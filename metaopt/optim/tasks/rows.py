@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from metaopt.optim.tasks import functions
 from metaopt.optim.tasks.architecture import SIDE
 from metaopt.optim.tasks.bundled import load_data_set
-from metaopt.optim.tasks.distribution import TaskSpec
+from metaopt.optim.tasks.distribution import FUNCTIONS, TaskSpec
 
 _LARGEST_NOISE = 0.2  # share of wrong labels, or deviation of a target's noise
 _LARGEST_SHIFT = 2  # pixels
@@ -43,6 +44,8 @@ def make_rows(spec: TaskSpec, n: int, generator: torch.Generator) -> Rows:
         rows = _teacher_rows(spec, n, generator)
     elif spec.data == "prototypes":
         rows = _prototype_rows(spec, n, generator)
+    elif spec.data in FUNCTIONS:
+        rows = _function_rows(spec, n, generator)
     else:
         rows = _bundled_rows(spec, n, generator)
     return Rows(rows.pool, rows.index, _noisy(rows.labels, spec, generator))
@@ -78,6 +81,15 @@ def _own_rows(x: Tensor, labels: Tensor) -> Rows:
     n, m = x.shape[:2]
     index = torch.arange(n * m, device=x.device).reshape(n, m)
     return Rows(x.reshape(n * m, -1), index, labels)
+
+
+def _function_rows(spec: TaskSpec, n: int, generator: torch.Generator) -> Rows:
+    m, d = spec.n_rows + spec.n_validation_rows, spec.architecture.n_inputs
+    if spec.data == "sinusoids":
+        return _own_rows(*functions.sinusoids(n, m, d, generator))
+    if spec.data == "truth-tables":
+        return _own_rows(*functions.truth_tables(n, m, d, generator))
+    return _own_rows(*functions.clusters(n, m, d, spec.architecture.n_outputs, generator))
 
 
 def _teacher_rows(spec: TaskSpec, n: int, generator: torch.Generator) -> Rows:
