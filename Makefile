@@ -54,13 +54,12 @@ artifact: $(VENV)/installed-dev
 
 weights: $(VENV)/installed-dev
 	$(BIN)/metaopt train curves $(if $(DATA),--data $(DATA)) --out warmstart/artifacts/curves.safetensors
-	$(BIN)/metaopt train optimizer --seed 0 --seed 1 --updates 30 --out meta-training
-	$(BIN)/metaopt train optimizer --seed 2 --updates 120 --out meta-training \
+	$(BIN)/metaopt train optimizer --seed 0 --seed 1 --seed 2 --updates 60 --out meta-training
+	$(BIN)/metaopt train optimizer --seed 2 --updates 360 --out meta-training \
 		--weights metaopt/optim/weights/lstm.safetensors
-	$(BIN)/metaopt train optimizer --schedule --updates 20 --out meta-training-schedule \
-		--option n_groups=3 --option n_numbers=4e5 --option most_pairs=32 --option largest=3e4 \
-		--option 'horizons=[24,300,600]' --option n_curriculum=150 --option n_decay=0 \
-		--option averaging=0.95 --option judge_every=10 \
+	$(BIN)/metaopt train optimizer --schedule --updates 40 --out meta-training-schedule \
+		--option n_decay=40 --option judge_every=20 --option learning_rate=0.02 \
+		--option 'horizons=[24,200,400]' \
 		--weights metaopt/optim/weights/schedule.safetensors
 
 clean:

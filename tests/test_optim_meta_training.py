@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ CPU = torch.device("cpu")
 TINY = MetaTrainingOptions.quick(
     n_groups=2, n_numbers=1e3, most_pairs=2, horizons=(4, 4, 4), judge_every=100, n_judged=1
 )
+NOISY_THETA = replace(TINY, noise="weights")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -89,10 +91,11 @@ def test_the_same_seed_gives_the_same_theta_and_another_seed_another(tmp_path: P
     assert not torch.equal(first, other)
 
 
-def test_resuming_equals_no_interruption(tmp_path: Path) -> None:
-    trained(tmp_path / "a", 1)
+@pytest.mark.parametrize("options", [TINY, NOISY_THETA], ids=["actions", "weights"])
+def test_resuming_equals_no_interruption(tmp_path: Path, options: MetaTrainingOptions) -> None:
+    trained(tmp_path / "a", 1, options)
     torch.testing.assert_close(
-        trained(tmp_path / "a", 3), trained(tmp_path / "b", 3), rtol=0, atol=0
+        trained(tmp_path / "a", 3, options), trained(tmp_path / "b", 3, options), rtol=0, atol=0
     )
     updates = [
         json.loads(line)["update"]
@@ -113,20 +116,23 @@ def test_entries_after_the_checkpoint_and_half_lines_are_dropped_on_resuming(
 
 
 def test_only_the_output_layer_is_trained_at_first(tmp_path: Path) -> None:
-    start = MetaTraining(tmp_path / "a", TINY, device=CPU).state.theta
-    moved = trained(tmp_path / "a", 1) != start
+    start = MetaTraining(tmp_path / "a", NOISY_THETA, device=CPU).state.theta
+    moved = trained(tmp_path / "a", 1, NOISY_THETA) != start
     n = readout_size(TINY.hidden_size)
     assert moved[-n:].any()
     assert not moved[:-n].any()
-    everything = trained(tmp_path / "b", 1, replace(TINY, n_readout=0))
+    everything = trained(tmp_path / "b", 1, replace(NOISY_THETA, n_readout=0))
     assert (everything != start)[:-n].any()
 
 
-def test_both_kinds_train(tmp_path: Path) -> None:
-    optimizer = trained(tmp_path / "a", 1)
-    schedule = trained(tmp_path / "b", 1, replace(TINY, kind="schedule"))
-    assert schedule.isfinite().all()
-    assert not torch.equal(optimizer, schedule)
+def test_both_kinds_train_with_both_kinds_of_noise(tmp_path: Path) -> None:
+    thetas = [
+        trained(tmp_path / f"{kind}-{noise}", 1, replace(TINY, kind=kind, noise=noise))
+        for kind in ("optimizer", "schedule")
+        for noise in ("actions", "weights")
+    ]
+    assert all(theta.isfinite().all() for theta in thetas)
+    assert not any(torch.equal(a, b) for a, b in itertools.combinations(thetas, 2))
 
 
 def test_a_time_limit_stops_it(tmp_path: Path) -> None:
@@ -137,7 +143,7 @@ def test_a_time_limit_stops_it(tmp_path: Path) -> None:
 
 def test_other_options_than_the_checkpoint_s_are_refused(tmp_path: Path) -> None:
     trained(tmp_path, 1)
-    with pytest.raises(ValueError, match=r"sigma=0\.1, and sigma=0\.2 was given"):
+    with pytest.raises(ValueError, match=r"sigma=0\.05, and sigma=0\.2 was given"):
         MetaTraining(tmp_path, replace(TINY, sigma=0.2), device=CPU)
 
 

@@ -48,7 +48,7 @@ def train_optimizer(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Meta-train the learned optimizer on small tasks, by evolution strategies.
+    """Meta-train the learned optimizer on small tasks, by noise on what it decides.
 
     It may be stopped at any moment and started again. Under torchrun, its processes share the
     work of each seed.

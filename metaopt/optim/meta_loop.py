@@ -1,4 +1,4 @@
-"""The loop of meta-training: evolution strategies on batches of small tasks."""
+"""The loop of meta-training: batches of small tasks, noise, and a step of Adam on θ."""
 
 from __future__ import annotations
 
