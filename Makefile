@@ -57,8 +57,8 @@ weights: $(VENV)/installed-dev
 	$(BIN)/metaopt train optimizer --seed 0 --seed 1 --seed 2 --updates 60 --out meta-training
 	$(BIN)/metaopt train optimizer --seed 2 --updates 360 --out meta-training \
 		--weights metaopt/optim/weights/lstm.safetensors
-	$(BIN)/metaopt train optimizer --schedule --updates 40 --out meta-training-schedule \
-		--option n_decay=40 --option judge_every=20 --option learning_rate=0.02 \
+	$(BIN)/metaopt train optimizer --schedule --updates 30 --out meta-training-schedule \
+		--option n_decay=30 --option judge_every=30 --option learning_rate=0.02 \
 		--option 'horizons=[24,200,400]' \
 		--weights metaopt/optim/weights/schedule.safetensors
 

@@ -140,7 +140,7 @@ def _train(
         )
         if exact:
             for tensor in parameters:
-                tensor.register_hook(_cut_off)
+                tensor.register_hook(_cut_off)  # type: ignore[no-untyped-call]
     run.log_losses = bounded_log_losses(batch, parameters)
     return run
 
