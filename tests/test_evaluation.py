@@ -431,7 +431,7 @@ def test_every_experiment_is_in_the_report_and_on_the_page(
     out, evaluation = done
     data = json.loads((out / "evaluation.json").read_text())
     assert data == evaluation.data
-    assert (data["format"], data["version"]) == ("metaopt-evaluation", 1)
+    assert (data["format"], data["version"]) == ("metaopt-evaluation", 2)
     figures = data["estimators"]["bowl"]
     assert set(figures["experiments"]) == set(EXPERIMENTS)
     assert figures["experiments"]["held out"]["transfer"]["0"]["n_tasks"] >= 2
@@ -449,6 +449,10 @@ def test_every_experiment_is_in_the_report_and_on_the_page(
         assert f"## {heading}" in text
     assert (out / "evaluation-bowl.png").read_bytes().startswith(b"\x89PNG")
     assert "evaluation-bowl.png" in text
+    for budget, at in figures["calibration"].items():
+        strayed = outside(at["families"]["coverage"])
+        listed = ", ".join(f"{family} {share:.2f}" for family, share in strayed.items())
+        assert f"| bowl | {budget} | {listed} |" in text
     assert set(evaluation.files) == {
         out / name
         for name in (

@@ -15,6 +15,8 @@ from metaopt.learners.learner import Learner, Loss, Predictor, Theta
 from metaopt.learners.lstm import LSTMCell
 from metaopt.learners.network import MLP
 
+#: The parameters by which known tasks are believed.
+BELIEF: Final = ("log_greed", "sharpness")
 _LEAST_GAIN: Final = 1e-4  # in regret
 _LEAST_SPREAD: Final = 1e-3  # of the rewards of a task's studies
 
@@ -100,7 +102,9 @@ class RL2(Learner):
         # So long that not all configurations are near each other.
         theta["place"] = 3.0 * (2.0 * place - 1.0) / self.n_features**0.5
         score = torch.rand(self.width, generator=generator)
-        theta["score"] = (2.0 * score - 1.0) / self.width**0.5
+        # So small that at first what is known of other tasks decides.
+        size = 0.3 if self.n_known else 1.0
+        theta["score"] = size * (2.0 * score - 1.0) / self.width**0.5
         if self.n_known:
             theta["log_greed"] = torch.full((self.n_heads,), self.greed / self.n_heads).log()
             theta["sharpness"] = torch.linspace(-3.0, 3.0, self.n_heads)
