@@ -230,16 +230,17 @@ def _weights(cases: Sequence[_Case], factor: float, start: np.ndarray) -> np.nda
     """The weights of the best log score, averaged over tasks."""
     from scipy.optimize import minimize
 
-    parts = [(case.densities(factor), case.weights) for case in cases]
+    density = np.concatenate([case.densities(factor) for case in cases])
+    mass = np.stack([case.weights for case in cases])
+    counts = np.array([len(case.observed) for case in cases])
+    share = np.repeat(1.0 / (counts * len(cases)), counts)  # all tasks count alike
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         shares = np.exp(_log_weights(weights))
-        score, slope = 0.0, np.zeros(len(shares))
-        for density, weight in parts:
-            terms, all_weights = density * shares, weight * shares
-            total = terms.sum(axis=1) + _SMALLEST
-            score += float(np.mean(np.log(total / all_weights.sum())))
-            slope += (terms / total[:, None]).mean(axis=0) - all_weights / all_weights.sum()
+        terms, all_terms = density * shares, mass * shares
+        total, all_total = terms.sum(axis=1) + _SMALLEST, all_terms.sum(axis=1)
+        score = share @ np.log(total) - np.log(all_total).mean()
+        slope = (share / total) @ terms - (1.0 / all_total) @ all_terms / len(cases)
         towards = weights.copy()
         if len(weights) > 1:
             towards[-1] = 0.0  # the tail is free
@@ -247,10 +248,9 @@ def _weights(cases: Sequence[_Case], factor: float, start: np.ndarray) -> np.nda
             gradient = np.concatenate([by_place.sum(axis=1), by_place.sum(axis=0), slope[-1:]])
         else:
             gradient = slope[1:2]
-        n = len(parts)
         return (
-            -score / n + _RIDGE * float((towards**2).sum()),
-            -gradient / n + 2.0 * _RIDGE * towards,
+            -float(score) + _RIDGE * float((towards**2).sum()),
+            -gradient + 2.0 * _RIDGE * towards,
         )
 
     bounds = [(-20.0, 20.0)] * len(start)
