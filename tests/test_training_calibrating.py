@@ -23,10 +23,10 @@ BUDGETS = (0, 1, 2, 5, 10)
 
 
 def histories() -> list[History]:
-    """Tasks whose losses have units of their own."""
+    """Tasks whose losses, errors of 0 or more, have units of their own."""
     rng = np.random.default_rng(0)
     return [
-        replace(h, losses=float(rng.normal()) + 10.0 ** float(rng.uniform(-3, 0)) * h.losses)
+        replace(h, losses=10.0 ** float(rng.uniform(-3, 0)) * h.losses)
         for h in BowlSource(n_tasks=60, n_trials=40).histories()
     ]
 
@@ -69,10 +69,8 @@ def test_on_other_families_intervals_cover_what_they_say_sooner_than_without(
         assert score(calibrated, budget) > score(plain, budget)
 
 
-def test_the_same_histories_give_the_same(
-    known: tuple[Prior, list[AlignedHistory]], calibration: Calibration
-) -> None:
-    again = learn_calibration(replace(known[0], calibration=None), known[1], seed=0)
+def test_the_same_histories_give_the_same_in_any_order(calibration: Calibration) -> None:
+    again = meta_train(histories()[:40][::-1]).priors["bowl"].calibration
     assert again is not None
     assert again.to_json() == calibration.to_json()
 
