@@ -78,6 +78,7 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
         {
             "aligned",
             "axes",
+            "calibration",
             "curve_model",
             "curves",
             "encoding",
@@ -85,6 +86,7 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
             "learning",
             "lengthscales",
             "posterior",
+            "predictive",
             "prior",
             "threads",
             "prior_file",

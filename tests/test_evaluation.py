@@ -21,19 +21,19 @@ from metaopt.evaluation.altered import (
     shortened,
     with_permuted_descriptors,
 )
-from metaopt.evaluation.calibration import calibration
+from metaopt.evaluation.calibration import calibration, outside, over_estimators
 from metaopt.evaluation.document import Heading, Paragraph, Picture, Table, to_html, to_markdown
 from metaopt.evaluation.experiments import EXPERIMENTS, Workshop
 from metaopt.evaluation.judging import Judging, judge
 from metaopt.evaluation.learned import learn
-from metaopt.evaluation.options import FACTORS, LEVELS
+from metaopt.evaluation.options import DEVIATIONS, FACTORS, LEVELS
 from metaopt.evaluation.page import page
-from metaopt.evaluation.predictive import Prediction, after_trials, before_trials
 from metaopt.evaluation.subjects import Subject, split, subjects_of
 from warmstart.artifact import Artifact, read_artifact
 from warmstart.errors import ArtifactError, HistoryError
 from warmstart.history import History, TaskInfo, Trial
 from warmstart.posterior import Candidates, Posterior, Trials, portfolio_improvement
+from warmstart.predictive import Prediction, Tail, after_trials, before_trials
 from warmstart.prior_file import unpack_prior
 from warmstart.regret import EPSILON
 
@@ -193,6 +193,8 @@ def rows_of_truth(deviation: float, *, n_tasks: int = 40, n_each: int = 200) -> 
             extent=np.ones(1),
             means=np.full((n_each, 1), -1.0),
             deviations=np.full((n_each, 1), deviation),
+            groups=np.zeros(1, dtype=int),
+            tail=Tail(weight=0.0, center=0.0, scale=1.0),
         )
         scores, covered = [], []
         for factor in FACTORS:
@@ -208,6 +210,10 @@ def rows_of_truth(deviation: float, *, n_tasks: int = 40, n_each: int = 200) -> 
                 "n_predicted": n_each,
                 "squared_error": float(((z + 1.0) ** 2).mean()),
                 "log_scores": scores,
+                "log_scores_of_one_variance": [
+                    float((prediction.of_one_variance(one).log_density(outcomes) + z).mean())
+                    for one in DEVIATIONS
+                ],
                 "covered": covered,
                 "excluded": [0.0] * len(FACTORS),
             }
@@ -220,10 +226,11 @@ def test_a_true_prediction_covers_what_it_says_and_is_as_good_as_the_constant_on
     for level in LEVELS:
         assert at["coverage"][f"{level:g}"] == pytest.approx(level, abs=0.02)
     assert at["families"]["within"] == 1.0
-    assert at["families"]["outside"] == {}
+    assert outside(at["families"]["coverage"]) == {}
     assert at["families"]["spread_by_chance"] == pytest.approx(0.02, abs=0.001)
     assert at["families"]["spread"] == pytest.approx(0.02, abs=0.01)
     assert at["gain"]["mean"] == pytest.approx(0.0, abs=0.01)
+    assert at["gain_over_told_the_scale"]["mean"] == pytest.approx(0.0, abs=0.01)
     assert at["rescaled"]["factor"] == 1.0
 
 
@@ -241,8 +248,9 @@ def test_what_all_runs_of_a_task_share_is_more_than_chance_and_its_families_are_
     sure, unsure = rows_of_truth(0.5, n_tasks=10), rows_of_truth(1.0, n_tasks=10)
     rows = [*unsure, *({**row, "family": f"sure {row['family']}"} for row in sure)]
     families = calibration(rows)["5"]["families"]
-    assert set(families["outside"]) == {row["family"] for row in rows if "sure" in row["family"]}
-    assert all(share < 0.65 for share in families["outside"].values())
+    strayed = outside(families["coverage"])
+    assert set(strayed) == {row["family"] for row in rows if "sure" in row["family"]}
+    assert all(share < 0.65 for share in strayed.values())
     assert families["spread"] > 4 * families["spread_by_chance"]
 
 
@@ -254,6 +262,20 @@ def test_a_task_with_few_runs_lets_its_family_spread_more_by_chance() -> None:
     # Of the mean of two shares of 200 and 10 runs, not of one share of 210.
     assert families["spread_by_chance"] == pytest.approx(0.065, abs=0.006)
     assert families["spread"] == pytest.approx(families["spread_by_chance"], rel=0.5)
+
+
+def test_estimators_are_averaged_and_families_over_those_they_were_judged_by() -> None:
+    sure, true = calibration(rows_of_truth(0.5)), calibration(rows_of_truth(1.0, n_tasks=20))
+    together = over_estimators([sure, true])
+    assert list(together) == ["5", "all"]
+    at = together["all"]
+    assert at["lowest"] == pytest.approx(sure["5"]["coverage"]["0.8"])
+    assert at["highest"] == pytest.approx(true["5"]["coverage"]["0.8"])
+    assert at["coverage"] == pytest.approx((at["lowest"] + at["highest"]) / 2)
+    of_both = [one["5"]["families"]["coverage"]["3"] for one in (sure, true)]
+    assert at["families"]["coverage"]["3"] == pytest.approx(np.mean(of_both))
+    assert at["families"]["coverage"]["19"] == sure["5"]["families"]["coverage"]["19"]
+    assert over_estimators([]) == {}
 
 
 def test_with_one_family_nothing_is_said_of_calibration() -> None:
@@ -409,7 +431,7 @@ def test_every_experiment_is_in_the_report_and_on_the_page(
     out, evaluation = done
     data = json.loads((out / "evaluation.json").read_text())
     assert data == evaluation.data
-    assert (data["format"], data["version"]) == ("metaopt-evaluation", 1)
+    assert (data["format"], data["version"]) == ("metaopt-evaluation", 2)
     figures = data["estimators"]["bowl"]
     assert set(figures["experiments"]) == set(EXPERIMENTS)
     assert figures["experiments"]["held out"]["transfer"]["0"]["n_tasks"] >= 2
@@ -427,6 +449,10 @@ def test_every_experiment_is_in_the_report_and_on_the_page(
         assert f"## {heading}" in text
     assert (out / "evaluation-bowl.png").read_bytes().startswith(b"\x89PNG")
     assert "evaluation-bowl.png" in text
+    for budget, at in figures["calibration"].items():
+        strayed = outside(at["families"]["coverage"])
+        listed = ", ".join(f"{family} {share:.2f}" for family, share in strayed.items())
+        assert f"| bowl | {budget} | {listed} |" in text
     assert set(evaluation.files) == {
         out / name
         for name in (

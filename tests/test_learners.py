@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from metaopt.benchmarks.portfolio import greedy_choice
 from metaopt.episodes import Episode, FewShotClasses, Points, Sinusoids, TaskSet, collate
 from metaopt.learners import (
     MAML,
@@ -561,10 +562,15 @@ def test_a_proposer_trained_by_reward_beats_random_proposals_where_it_must_adapt
     assert last < 0.5 * untrained.min(-1).values.mean()
 
 
-def test_a_proposer_adapts_as_it_does_in_its_studies_and_tries_nothing_twice() -> None:
-    learner = RL2(1, n_hidden=8, width=8)
+@pytest.mark.parametrize("n_known", [0, 3])
+def test_a_proposer_adapts_as_it_does_in_its_studies_and_tries_nothing_twice(
+    n_known: int,
+) -> None:
+    learner = RL2(1, n_known=n_known, n_hidden=8, width=8)
     theta = start_of(learner)
     pool = collate([Pool("a", "a", 0.3).episode(generator(4))]).query
+    known = torch.rand(1, 40, n_known, generator=generator(5))
+    pool = pool._replace(x=torch.cat([pool.x, known], dim=-1))
     regrets, _, _ = learner.studies(theta, pool, generator=None, n_trials=40)
     assert sorted(regrets.flatten().tolist()) == sorted(pool.y.flatten().tolist())
     x, y = pool.x[0], pool.y[0]
@@ -576,6 +582,47 @@ def test_a_proposer_adapts_as_it_does_in_its_studies_and_tries_nothing_twice() -
         assert y[tried[-1], 0] == regrets[0, 0, t]
     with pytest.raises(ValueError, match="Pool of 40"):
         learner.studies(theta, pool, generator=None, n_trials=41)
+
+
+def test_before_training_a_proposer_that_knows_tasks_is_their_greedy_portfolio() -> None:
+    known = torch.rand(40, 6, generator=generator(1))
+    learner = RL2(1, n_known=6, n_heads=1)
+    theta = start_of(learner)
+    theta |= {"score": torch.zeros_like(theta["score"]), "sharpness": torch.tensor([-30.0])}
+    chosen = greedy_choice(known.T.numpy(), size=5)
+    x = torch.cat([torch.rand(40, 1, generator=generator(2)), known], dim=1)
+    order = torch.full((40,), 1.0)
+    order[chosen] = torch.arange(1.0, 6.0) / 6  # so that regrets tell which was proposed
+    pool = Points(*(part[None] for part in Points.of(x, order)))
+    regrets, _, _ = learner.studies(theta, pool, generator=None, n_trials=5)
+    assert regrets[0, 0].tolist() == order[chosen].tolist()
+
+
+def test_a_proposer_believes_the_task_that_explains_its_trials_and_none_that_says_nothing() -> (
+    None
+):
+    x = torch.linspace(0.0, 1.0, 41)
+    alike, unlike, silent = (x - 0.8).abs(), (x - 0.2).abs(), torch.ones(41)
+    rows = torch.stack([x, alike, unlike, silent], dim=1)
+    learner = RL2(1, n_known=3, n_heads=1)
+    theta = start_of(learner)
+    theta |= {"score": torch.zeros_like(theta["score"]), "sharpness": torch.tensor([20.0])}
+    tried = rows[[4, 20, 26]]
+    scores = learner.adapt(theta, Points.of(tried, 1000.0 + 7.0 * tried[:, 1]))(rows)
+    assert x[int(scores.argmax())] == pytest.approx(0.8)
+    other = learner.adapt(theta, Points.of(tried, 1000.0 + 7.0 * tried[:, 2]))(rows)
+    assert x[int(other.argmax())] == pytest.approx(0.2)
+
+
+def test_no_parameter_of_a_proposer_is_without_effect_on_what_it_proposes() -> None:
+    learner = RL2(2, n_known=3, n_hidden=6, width=6)
+    theta = {name: p.clone().requires_grad_() for name, p in start_of(learner).items()}
+    x = torch.rand(1, 12, 5, generator=generator(1))
+    pool = Points(x, torch.rand(1, 12, 1, generator=generator(2)), torch.ones(1, 12))
+    _, chances, _ = learner.studies(theta, pool, generator=generator(3), n_trials=5)
+    slopes = torch.autograd.grad(chances[0, 0].sum(), list(theta.values()))
+    for name, slope in zip(theta, slopes, strict=True):
+        assert float(slope.abs().max()) > 1e-6, name
 
 
 def test_classes_are_scored_as_cross_entropy() -> None:

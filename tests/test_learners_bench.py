@@ -66,6 +66,7 @@ def inputs() -> Inputs:
             f"{source}/x": x,
             f"{source}/regret": regret,
             f"{source}/portfolio": regret[:, :N_PORTFOLIO],
+            f"{source}/foretold": np.repeat(regret[..., None], 10, axis=2),
             f"{source}/task": names,
             f"{source}/family": names,
             f"{source}/fold": np.arange(10) % N_FOLDS,
@@ -112,6 +113,7 @@ def test_every_part_runs_and_is_reported(
     for line in (
         "svc, 4 tasks, 4 families",
         "rl2 - portfolio, trial 10",
+        "rl2 - untrained, trial 10",
         "reptile                after 32 steps",
         "5-shot  prototypes",
         "1-shot  maml",
@@ -220,6 +222,23 @@ def test_relatives_are_close_if_strangers_are_farther() -> None:
     assert closeness(distances, families) == 1.0
     assert closeness(-distances, families) == 0.0
     assert closeness(np.abs(places[:, None] - places), np.array([0, 1, 0, 1, 2])) < 0.5
+
+
+def test_no_pool_task_is_told_what_its_own_family_or_a_held_out_task_says(
+    inputs: Inputs,
+) -> None:
+    families = np.array([f"family-{i // 2}" for i in range(10)])
+    folds = np.arange(10) // 2
+    foretold = np.tile(np.arange(10) / 10, (10, N_RUNS, 1)).astype(np.float32)
+    changed = {"svc/family": families, "svc/fold": folds, "svc/foretold": foretold}
+    pools = proposer.pools_without({**inputs, **changed}, "svc", 1)
+    assert [task.name for task in pools.held_out] == ["task-2", "task-3"]
+    known = [0, 1, 4, 5, 6, 7, 8, 9]
+    assert [task.name for task in pools.known] == [f"task-{i}" for i in known]
+    for task in (*pools.known, *pools.held_out):
+        said = task.x[0, pools.n_features :].numpy()
+        own = [families[i] == task.family for i in known]
+        np.testing.assert_allclose(said, np.where(own, 1.0, np.array(known) / 10))
 
 
 def test_random_search_over_a_pool_costs_what_order_statistics_say() -> None:

@@ -92,6 +92,7 @@ OWN_LEVEL = 4.0  # and the variance of that
 # The grid of a and b, in units of the spread of the losses seen.
 _BELOW_BEST = np.array([0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
 _RANGE = np.array([0.5, 1.0, 2.0, 4.0, 10.0, 30.0])
+GRID_SHAPE = (len(_BELOW_BEST), len(_RANGE))
 # Losses are capped at this many times the distance from the best to the median.
 _CAP = 20.0
 # Components and grid points with less than this share of the largest weight are left out.
@@ -240,6 +241,8 @@ class Posterior:
     Attributes:
         shares: Posterior weight of each component.
         task_weights: Posterior weight of each source task, ``(T,)``.
+        middling: Median of the losses seen.
+        spread: Of the losses seen, the unit of the grid.
     """
 
     def __init__(
@@ -271,6 +274,7 @@ class Posterior:
         # A pending trial is taken to become middling: nothing is gained by its neighbours.
         y = np.append(seen, np.full(n - len(losses), np.median(seen)))
         self._best, self._range = _grid(seen)
+        self.middling, self.spread = float(np.median(seen)), _spread_of(seen)
         shifted = (y[:, None] - self._best) / self._range + EPSILON
         self._z = np.log(np.maximum(shifted, 1e-12))
         self._log_jacobian = -(self._z[: len(losses)] + np.log(self._range)).sum(axis=0)
@@ -319,6 +323,11 @@ class Posterior:
         weights = np.exp(log_weights - log_weights.max())
         self._weights = weights / weights.sum()
         self.shares = self._weights.sum(axis=1)
+
+    @property
+    def n_finished(self) -> int:
+        """The number of trials that have a loss."""
+        return self._n_finished
 
     @property
     def transfer_share(self) -> float:
@@ -573,10 +582,14 @@ def _cap(losses: np.ndarray) -> float:
 
 def _grid(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Best loss and range of the new task, ``(Q,)`` each, all pairs equally likely."""
-    spread = float(np.ptp(losses))
-    spread = spread if spread > 0 else max(abs(float(losses.min())), 1e-12)
+    spread = _spread_of(losses)
     best, extent = np.meshgrid(losses.min() - _BELOW_BEST * spread, _RANGE * spread, indexing="ij")
     return best.ravel(), extent.ravel()
+
+
+def _spread_of(losses: np.ndarray) -> float:
+    spread = float(np.ptp(losses))
+    return spread if spread > 0 else max(abs(float(losses.min())), 1e-12)
 
 
 def fit_own_lengthscales(prior: Prior, trials: Trials) -> np.ndarray | None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from warmstart.calibration import Calibration
 from warmstart.descriptor import TaskDescriptor
 from warmstart.encoding import Encoding
 from warmstart.kernels import matern52, squared_distances
@@ -92,6 +93,7 @@ class Prior:
         agreement: How well the tasks foretell each other: the correlation of a task's own
             trials with the mean of the other families' tasks, on average; 0 among histories
             that are noise. 1 where there are too few tasks to say.
+        calibration: How predictions are put right; ``None`` where that was not learned.
     """
 
     estimator: str
@@ -107,6 +109,7 @@ class Prior:
     descriptor_names: tuple[str, ...] = ()
     bandwidth: float = 0.0
     agreement: float = 1.0
+    calibration: Calibration | None = None
 
     @cached_property
     def encoding(self) -> Encoding:

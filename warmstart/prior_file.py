@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from warmstart.artifact import Artifact
+from warmstart.calibration import Calibration
 from warmstart.descriptor import TaskDescriptor
 from warmstart.errors import ArtifactError, WarmStartError
+from warmstart.posterior import GRID_SHAPE
 from warmstart.prior import Prior, SourceTask
 from warmstart.space import SearchSpace
 from warmstart.standings import Standings
@@ -59,6 +61,7 @@ def pack_priors(
             "agreement": prior.agreement,
             "descriptor_names": list(prior.descriptor_names),
             "tasks": _tasks_to_json(prior.tasks, data_sets, descriptors),
+            "calibration": None if prior.calibration is None else prior.calibration.to_json(),
         }
         for name, prior in priors.items()
     }
@@ -134,6 +137,7 @@ def unpack_prior(artifact: Artifact, estimator: str) -> Prior:
             descriptor_names=tuple(data["descriptor_names"]),
             bandwidth=float(data["bandwidth"]),
             agreement=float(data["agreement"]),
+            calibration=_calibration(data.get("calibration")),  # not in earlier artifacts
         )
         _check_shapes(prior)
         _check_values(prior)
@@ -240,6 +244,16 @@ def _tasks_from_json(
             known = SourceTask.from_json({**task, "descriptor": None})
             tasks.append(replace(known, descriptor=tasks[number].descriptor))
     return tuple(tasks)
+
+
+def _calibration(data: Mapping[str, Any] | None) -> Calibration | None:
+    if data is None:
+        return None
+    calibration = Calibration.from_json(data)
+    grid = (calibration.best.shape[1], calibration.extent.shape[1])
+    if grid != GRID_SHAPE:
+        raise ValueError(f"a calibration on a grid of {grid}, expected {GRID_SHAPE}")
+    return calibration
 
 
 def _index(number: object) -> int:

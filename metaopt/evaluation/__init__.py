@@ -2,8 +2,8 @@
 
 Files: ``evaluating`` is the whole, ``options`` what is asked; ``subjects`` chooses histories,
 ``learned`` and ``altered`` make what is compared, ``experiments`` are the questions, ``judging``
-and ``predictive`` the answers on one task; ``summary`` and ``calibration`` make figures of them,
-``page``, ``document``, ``numbers`` and ``plots`` show these.
+the answers on one task; ``summary`` and ``calibration`` make figures of them, ``page``,
+``document``, ``numbers`` and ``plots`` show these.
 """
 
 from metaopt.evaluation.evaluating import Evaluation, evaluate

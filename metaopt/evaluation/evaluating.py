@@ -28,11 +28,11 @@ from warmstart.knowledge import shipped_artifact
 from warmstart.prior_file import estimators_in
 
 FORMAT: Final = "metaopt-evaluation"
-VERSION: Final = 1
+VERSION: Final = 2
 REPORT: Final = "evaluation.json"
 _FEWEST_FAMILIES: Final = 4  # fewer can't be split into some to learn from and some to predict
 # Another number when what an experiment does has changed: kept results are then made anew.
-_EXPERIMENTS_VERSION: Final = 1
+_EXPERIMENTS_VERSION: Final = 2
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from metaopt.evaluation.altered import (
 )
 from metaopt.evaluation.judging import Judging, Row, judge
 from metaopt.evaluation.learned import comparing_by, learn
-from metaopt.evaluation.options import FACTORS, EvaluationOptions
+from metaopt.evaluation.options import DEVIATIONS, FACTORS, EvaluationOptions
 from metaopt.evaluation.subjects import Subject, split
 from metaopt.training.extending import extended
 from metaopt.training.figures import in_memory
@@ -149,7 +149,7 @@ def held_out(shop: Workshop) -> Arms:
         "n_tasks": len({(task.source, task.id) for task in prior.tasks}),
     }
     started = time.perf_counter()
-    arms = {"transfer": shop.judge(learned, shop.held_out, factors=FACTORS)}
+    arms = {"transfer": shop.judge(learned, shop.held_out, factors=FACTORS, deviations=DEVIATIONS)}
     shop.facts["seconds_to_judge"] = time.perf_counter() - started
     arms["no transfer"] = shop.judge(learned, shop.held_out, transfer=False)
     arms["trained on"] = shop.judge(learned, shop.judged_among(shop.training))

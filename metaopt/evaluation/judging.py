@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 
 from metaopt.evaluation.options import BUDGETS, LEVELS
-from metaopt.evaluation.predictive import Prediction, after_trials, before_trials
 from warmstart.aligned import align_histories
 from warmstart.artifact import Artifact
 from warmstart.history import History
@@ -27,6 +26,7 @@ from warmstart.posterior import (
     first_improvement,
     fit_own_lengthscales,
 )
+from warmstart.predictive import Prediction, after_trials, before_trials
 from warmstart.prior_file import unpack_prior
 from warmstart.regret import EPSILON, log_regret, regret
 from warmstart.threads import one_thread
@@ -53,6 +53,8 @@ class Judging:
         exclude: The tasks that are not drawn on for a history, as ``WarmStartSampler``'s argument.
         budgets: Support points.
         factors: Of the standard deviation; scores of intervals are given for each.
+        deviations: Log scores are given of the same predictions with each of these as the one
+            standard deviation of all.
     """
 
     n_splits: int = 1
@@ -61,6 +63,7 @@ class Judging:
     exclude: Callable[[History], Iterable[str]] = field(default=lambda history: ())
     budgets: Sequence[int] = BUDGETS
     factors: Sequence[float] = (1.0,)
+    deviations: Sequence[float] = ()
 
 
 def judge(
@@ -165,17 +168,21 @@ def _score(
         expected: What was expected, as regret, ``(M,)``.
         regrets: What was observed, as regret, ``(M,)``.
         log_range: Logarithm of the regret of 1 in the unit of ``observed``.
-        how: For the factors.
+        how: For the factors and deviations.
     """
     from scipy.stats import rankdata
 
     error = log_regret(regrets) - log_regret(np.clip(expected, 0.0, 1.0))
     # To the density of the logarithmic regret: d regret / d log regret = regret + eps.
     log_jacobian = log_range + np.log(regrets + EPSILON)
+
+    def densities(prediction: Prediction) -> np.ndarray:
+        return np.maximum(prediction.log_density(observed) + log_jacobian, LOWEST_LOG_SCORE)
+
     log_scores, covered, excluded = [], [], []
     for factor in how.factors:
         widened = prediction.widened(factor)
-        density = np.maximum(widened.log_density(observed) + log_jacobian, LOWEST_LOG_SCORE)
+        density = densities(widened)
         excluded.append(float((density == LOWEST_LOG_SCORE).mean()))
         distance = np.abs(widened.probability_below(observed) - 0.5)
         log_scores.append(float(density.mean()))
@@ -187,6 +194,10 @@ def _score(
         "squared_error": float((error**2).mean()),
         "rank_correlation": float(np.corrcoef(*ranks)[0, 1]) if told_apart else 0.0,
         "log_scores": log_scores,
+        "log_scores_of_one_variance": [
+            float(densities(prediction.of_one_variance(deviation)).mean())
+            for deviation in how.deviations
+        ],
         "covered": covered,
         "excluded": excluded,
     }

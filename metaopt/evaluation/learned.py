@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from metaopt.training.aligning import aligned_for_learning
+from metaopt.training.calibrating import learn_calibration
 from metaopt.training.figures import in_memory
 from metaopt.training.trainer import SETTINGS
 from warmstart.artifact import Artifact
@@ -28,7 +30,8 @@ def learn(estimator: str, histories: Sequence[History], *, seed: int) -> Artifac
         return None
     with one_thread():
         prior = learn_prior(estimator, space, aligned, seed=seed, progress=None, **SETTINGS)
-    return in_memory(prior)
+        calibration = learn_calibration(prior, aligned, seed=seed)
+    return in_memory(replace(prior, calibration=calibration))
 
 
 def comparing_by(artifact: Artifact, names: Sequence[str]) -> Artifact:

@@ -11,6 +11,8 @@ BUDGETS: Final = (0, 1, 2, 5, 10, 25)
 LEVELS: Final = (0.5, 0.8, 0.95)
 #: Factors of the standard deviation among which a recalibration chooses.
 FACTORS: Final = (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
+#: Standard deviations of logarithmic regret among which the model of one variance chooses.
+DEVIATIONS: Final = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from metaopt.evaluation.calibration import outside, over_estimators
 from metaopt.evaluation.document import (
     Block,
     Heading,
@@ -157,7 +158,7 @@ def _in_short(estimators: Figures) -> list[Block]:
         "on training tasks",
         "random run",
         *(f"80 % interval covers, {b} points" for b in _SHOWN),
-        *(f"log score over constant variance, {b}" for b in _SHOWN),
+        *(f"log score over one variance, {b}" for b in _SHOWN),
     )
     return [Heading("In short"), Table(head, rows)]
 
@@ -208,7 +209,7 @@ def _adaptation(estimators: Figures, pictures: Mapping[str, str]) -> list[Block]
 
 
 def _calibration(estimators: Figures) -> list[Block]:
-    rows = []
+    rows, strayed = [], []
     for name, figures in estimators.items():
         for budget, at in figures["calibration"].items():
             covered, families, rescaled = at["coverage"], at["families"], at["rescaled"]
@@ -223,21 +224,25 @@ def _calibration(estimators: Figures) -> list[Block]:
                     f"{at['log_score']:.2f}",
                     f"{at['log_score_of_constant_variance']:.2f}",
                     interval(at["gain"], 2),
+                    interval(at["gain_over_told_the_scale"], 2),
                     f"{at['excluded']:.3f}",
                     f"{rescaled['factor']:g}",
                     f"{rescaled['coverage']['0.8']:.2f}",
                     f"{rescaled['log_score']:.2f}",
                 ]
             )
+            strayed.append([name, budget, _listed(outside(families["coverage"]))])
     return [
         Heading("Calibration"),
         Paragraph(
             "Share of held-out runs inside the central 50, 80 and 95 % intervals; of families, "
-            "the share whose 80 % interval covers 0.65 to 0.92 (evaluation.json names the "
-            "others), the extremes, and their standard deviation beside what it would be if each "
+            "the share whose 80 % interval covers 0.65 to 0.92 (the others are named below), the "
+            "extremes, and their standard deviation beside what it would be if each "
             "run were covered or not by itself: what is more than that comes from errors that all "
-            "runs of a task share. The rival is a normal distribution with the same middle and "
-            "one variance, the mean squared error on other families' tasks. 'Excluded' is the "
+            "runs of a task share. The rival is the same model with one variance for all runs and "
+            "tasks, the best on other families; the other rival is told the task's best loss and "
+            "range, which the model has to guess: a normal distribution of the logarithmic regret "
+            "with the same middle and one variance. 'Excluded' is the "
             "share of runs that had next to no density (they count as -20 nats). A factor of the "
             "standard deviation, chosen on the other families, would give the last columns."
         ),
@@ -252,8 +257,9 @@ def _calibration(estimators: Figures) -> list[Block]:
                 "range",
                 "spread / by chance",
                 "log score",
-                "constant variance",
+                "one variance",
                 "gain",
+                "gain over the one told the scale",
                 "excluded",
                 "best factor",
                 "80 % then",
@@ -261,7 +267,42 @@ def _calibration(estimators: Figures) -> list[Block]:
             ),
             rows,
         ),
+        *_together(estimators),
+        Paragraph("Families whose 80 % interval covers less than 0.65 or more than 0.92:"),
+        Table(("estimator", "points", "families and what is covered"), strayed),
     ]
+
+
+def _together(estimators: Figures) -> list[Block]:
+    """Coverage over the estimators, and what families are covered in the mean of them."""
+    rows = [
+        [
+            budget,
+            str(at["n_estimators"]),
+            f"{at['coverage']:.2f}",
+            f"{at['lowest']:.2f} to {at['highest']:.2f}",
+            f"{at['families']['within']:.2f} of {len(at['families']['coverage'])}",
+            f"{at['families']['lowest']:.2f} to {at['families']['highest']:.2f}",
+            _listed(outside(at["families"]["coverage"])),
+        ]
+        for budget, at in over_estimators(
+            [figures["calibration"] for figures in estimators.values()]
+        ).items()
+    ]
+    return [
+        Paragraph(
+            "The 80 % interval over all estimators: the mean, the lowest and the highest "
+            "estimator; and families by the mean of the estimators they were judged by."
+        ),
+        Table(
+            ("points", "estimators", "80 %", "range", "families within", "range", "the others"),
+            rows,
+        ),
+    ]
+
+
+def _listed(coverage: Mapping[str, float]) -> str:
+    return ", ".join(f"{family} {share:.2f}" for family, share in coverage.items())
 
 
 def _own_tasks(estimators: Figures) -> list[Block]:

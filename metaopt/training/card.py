@@ -30,8 +30,12 @@ LICENCES: Final = (
     "of its collection."
 )
 ADDED: Final = (
-    "Some histories were added later: lengthscales, noise, agreement and whether descriptors are "
-    "used were learned from the first ones alone."
+    "Some histories were added later: lengthscales, noise, agreement, calibration and whether "
+    "descriptors are used were learned from the first ones alone."
+)
+CALIBRATED: Final = (
+    "Predictions were calibrated on training tasks, each predicted by other families after trials "
+    "drawn at random; after proposals, which are better than those, they were not."
 )
 _SIZES: Final = {"rows": "NumberOfInstances", "columns": "NumberOfFeatures"}
 _ALWAYS: Final = (
@@ -152,6 +156,7 @@ def _of_estimator(one: Learned, before: Mapping[str, Any]) -> dict[str, Any]:
         "descriptors_used": bool(prior.bandwidth),
         "benchmark_only": is_benchmark_only(prior.estimator),
         "agreement": round(prior.agreement, 4),
+        "calibrated": prior.calibration is not None,
         "data": {name: _range(learned, quality) for name, quality in _SIZES.items()},
     }
     figures = held_out_figures(prior, one.histories)
@@ -185,11 +190,13 @@ def is_benchmark_only(name: str) -> bool:
 
 
 def _limits(priors: Mapping[str, Prior]) -> list[str]:
-    return [
+    benchmark_only = [
         f"{name}: for benchmarks only, never inferred from parameter names."
         for name in sorted(priors)
         if is_benchmark_only(name)
     ]
+    calibrated = any(prior.calibration is not None for prior in priors.values())
+    return [*benchmark_only, *([CALIBRATED] if calibrated else [])]
 
 
 def _distinct(tasks: Iterable[SourceTask]) -> list[SourceTask]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from metaopt.training.aligning import aligned_for_learning
+from metaopt.training.calibrating import learn_calibration
 from metaopt.training.card import Base, Learned, make_card
 from metaopt.training.extending import Extension, extended
 from metaopt.training.progress import Report, progress_shown
@@ -161,7 +162,8 @@ def meta_train(
                     progress=partial(report, f"learning {name}"),
                     **SETTINGS,
                 )
-                learned[name] = Learned(prior, aligned)
+                calibration = learn_calibration(prior, aligned, seed=seed)
+                learned[name] = Learned(replace(prior, calibration=calibration), aligned)
         missing = [name for name in wanted or () if name not in learned]
         if missing or not learned:
             raise HistoryError(_nothing_left(missing, given, len(given) - len(kept), left_out))

@@ -15,7 +15,6 @@ from metaopt.benchmarks.learners.searching import (
     rank_correlation,
     search,
 )
-from metaopt.evaluation.predictive import after_trials, before_trials
 from warmstart.aligned import align_histories
 from warmstart.history import History
 from warmstart.learning import AlignedHistory, learn_prior
@@ -26,6 +25,7 @@ from warmstart.posterior import (
     first_improvement,
     fit_own_lengthscales,
 )
+from warmstart.predictive import after_trials, before_trials
 from warmstart.prior import Prior
 from warmstart.regret import regret
 from warmstart.threads import one_thread

@@ -77,8 +77,9 @@ def make_inputs(data: Path | None) -> Inputs:
 def pools_of(data: Path, source: str) -> dict[str, np.ndarray]:
     """The tasks of one source, what the greedy portfolio reaches, and the current surrogate.
 
-    The portfolio is made of the tasks of other folds. Tasks are padded with NaN; so are the
-    scores of the current surrogate, which are there for the judging fold alone.
+    The portfolio is made of the tasks of other folds. What each task foretells of the others'
+    runs comes from a forest fitted to its own. Tasks are padded with NaN; so are the scores of
+    the current surrogate, which are there for the judging fold alone.
     """
     from metaopt.benchmarks.families import fold_of
     from metaopt.benchmarks.portfolio import greedy_portfolio
@@ -107,11 +108,35 @@ def pools_of(data: Path, source: str) -> dict[str, np.ndarray]:
         **_current([by_task[task.name] for task in tasks], folds),
         "x": x,
         "regret": y,
+        "foretold": _foretold([by_task[task.name] for task in tasks], longest),
         "portfolio": portfolio,
         "task": np.array([task.name for task in tasks]),
         "family": np.array([task.family for task in tasks]),
         "fold": folds,
     }
+
+
+def _foretold(histories: Sequence[History], longest: int) -> np.ndarray:
+    """Regret of each task, by its forest, at the runs of all, ``(n_tasks, longest, n_tasks)``.
+
+    On the scale of the task's own runs, whose best is 0 and whose worst is 1.
+    """
+    from sklearn.ensemble import RandomForestRegressor
+
+    from metaopt.benchmarks.portfolio import N_TREES, finished, space_of
+    from metaopt.benchmarks.problems import UnitEncoder
+
+    encoder = UnitEncoder(space_of(histories))
+    runs = [finished(history) for history in histories]
+    rows = [encoder(configurations) for configurations, _ in runs]
+    ends = np.cumsum([len(of_task) for of_task in rows])[:-1]
+    foretold = np.full((len(rows), longest, len(rows)), np.nan, dtype=np.float32)
+    for t, (_, losses) in enumerate(runs):
+        forest = RandomForestRegressor(N_TREES, random_state=0).fit(rows[t], losses)
+        scaled = (forest.predict(np.concatenate(rows)) - losses.min()) / np.ptp(losses)
+        for of_task, part in zip(foretold, np.split(scaled, ends), strict=True):
+            of_task[: len(part), t] = np.clip(part, 0.0, 1.0)
+    return foretold
 
 
 def _current(histories: Sequence[History], folds: np.ndarray) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -51,10 +52,34 @@ def _digits(results: Sequence[Result]) -> str:
         for shots, name, scores in told:
             beside = scores.get("above_nearest_neighbour")
             lines.append(
-                f"  {shots}  {name:18} {_share(scores)}"
+                f"  {shots}  {name:22} {_share(scores)}"
                 + (f"   above the nearest neighbour, paired: {_share(beside)}" if beside else "")
             )
-    return "\n".join([lines[0], *sorted(lines[1:])])
+    return "\n".join([lines[0], *sorted(lines[1:]), *_ranking(results)])
+
+
+def _ranking(results: Sequence[Result]) -> list[str]:
+    """The learners from random features with as many steps, each beside the next, by tasks."""
+    from metaopt.benchmarks.learners.digits import RANKED, SHOTS
+
+    found = {_name(result): result for result in results if _name(result) in RANKED}
+    lines = []
+    for shots in (f"{n}-shot" for n in SHOTS):
+        ranked = sorted(found, key=lambda name: -found[name]["after"][shots]["accuracy"])
+        for better, worse in pairwise(ranked):
+            gain = np.subtract(
+                *(found[name]["after"][shots]["of_tasks"] for name in (better, worse))
+            )
+            half = 1.96 * gain.std(ddof=1) / len(gain) ** 0.5
+            lines.append(
+                f"  {shots}  {better:22} above {worse:22} {100 * gain.mean():+.1f} % "
+                f"± {100 * half:.1f}, paired"
+            )
+    if lines:
+        n_steps = {result["n_steps"] for result in found.values()}
+        title = f"The same from random features, each with {sorted(n_steps)} outer steps, ranked"
+        lines.insert(0, title)
+    return lines
 
 
 def _share(scores: Mapping[str, float]) -> str:
@@ -73,13 +98,13 @@ def _proposer(results: Sequence[Result]) -> str:
         families = [curve["family"] for curve in curves.values()]
         regret = {
             method: np.array([curve[method] for curve in curves.values()])
-            for method in ("random", "portfolio", "rl2")
+            for method in ("random", "portfolio", "untrained", "rl2")
         }
         lines.append(f"  {source}, {len(curves)} tasks, {len(set(families))} families")
         for method, of_tasks in regret.items():
             means = "  ".join(f"{t}: {of_tasks[:, t - 1].mean():.4f}" for t in _TRIALS)
             lines.append(f"    {method:10} {means}")
-        for rival in ("random", "portfolio"):
+        for rival in ("random", "portfolio", "untrained"):
             gain = (regret["rl2"] - regret[rival])[:, _TRIALS[-1] - 1]
             low, high = bootstrap_interval(families, gain)
             p = paired_p_value(averaged_by(families, gain))

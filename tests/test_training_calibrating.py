@@ -1,0 +1,99 @@
+"""Calibration is learned from how predictions err on training tasks, by other families."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from benchmark_synthetic import BowlSource
+
+from metaopt import meta_train
+from metaopt.evaluation.judging import Judging, judge
+from metaopt.training import calibrating
+from metaopt.training.aligning import aligned_for_learning
+from metaopt.training.calibrating import learn_calibration
+from metaopt.training.figures import in_memory
+from warmstart.calibration import Calibration
+from warmstart.history import History
+from warmstart.learning import AlignedHistory
+from warmstart.prior import Prior
+
+BUDGETS = (0, 1, 2, 5, 10)
+
+
+def histories() -> list[History]:
+    """Tasks whose losses, errors of 0 or more, have units of their own."""
+    rng = np.random.default_rng(0)
+    return [
+        replace(h, losses=10.0 ** float(rng.uniform(-3, 0)) * h.losses)
+        for h in BowlSource(n_tasks=60, n_trials=40).histories()
+    ]
+
+
+@pytest.fixture(scope="module")
+def known() -> tuple[Prior, list[AlignedHistory]]:
+    """A prior of two thirds of the tasks, and their histories."""
+    some = histories()[:40]
+    _, aligned, _ = aligned_for_learning("bowl", some)
+    return meta_train(some).priors["bowl"], list(aligned)
+
+
+@pytest.fixture(scope="module")
+def calibration(known: tuple[Prior, list[AlignedHistory]]) -> Calibration:
+    found = known[0].calibration
+    assert found is not None
+    return found
+
+
+def covered(prior: Prior, budget: int) -> float:
+    rows = judge(in_memory(prior), "bowl", histories()[40:], Judging(n_splits=3, budgets=BUDGETS))
+    return float(np.mean([row["covered"][0][1] for row in rows if row["budget"] == budget]))
+
+
+def score(prior: Prior, budget: int) -> float:
+    rows = judge(in_memory(prior), "bowl", histories()[40:], Judging(n_splits=3, budgets=BUDGETS))
+    return float(np.mean([row["log_scores"][0] for row in rows if row["budget"] == budget]))
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_on_other_families_intervals_cover_what_they_say_sooner_than_without(
+    known: tuple[Prior, list[AlignedHistory]], calibration: Calibration, budget: int
+) -> None:
+    plain = replace(known[0], calibration=None)
+    calibrated = replace(known[0], calibration=calibration)
+    off = [abs(covered(prior, budget) - 0.8) for prior in (calibrated, plain)]
+    assert off[0] < max(0.1, off[1])
+    if budget in (1, 2):  # the scale is all but unknown
+        assert off[0] < off[1]
+        assert score(calibrated, budget) > score(plain, budget)
+
+
+def test_the_same_histories_give_the_same_in_any_order(calibration: Calibration) -> None:
+    again = meta_train(histories()[:40][::-1]).priors["bowl"].calibration
+    assert again is not None
+    assert again.to_json() == calibration.to_json()
+
+
+def test_a_task_is_predicted_by_the_prior_without_its_family(
+    known: tuple[Prior, list[AlignedHistory]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn_on: list[tuple[str, set[str]]] = []
+
+    def spy(prior: Prior, _: np.ndarray, history: AlignedHistory, n: int, *, seed: int) -> None:
+        drawn_on.append((history.task.family, {task.family for task in prior.tasks}))
+
+    monkeypatch.setattr(calibrating, "_case", spy)
+    assert learn_calibration(known[0], known[1], seed=0) is None
+    assert len({family for family, _ in drawn_on}) == 20
+    assert all(family not in families for family, families in drawn_on)
+    assert all(len(families) == 19 for _, families in drawn_on)
+
+
+def test_with_few_families_nothing_is_learned(
+    known: tuple[Prior, list[AlignedHistory]],
+) -> None:
+    prior, aligned = known
+    few = [h for h in aligned if h.task.family in {f"pair-{i}" for i in range(9)}]
+    assert learn_calibration(prior, few, seed=0) is None
+    assert meta_train(histories()[:10]).priors["bowl"].calibration is None
