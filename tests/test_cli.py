@@ -308,6 +308,12 @@ class TestSuggest:
         assert message in err
         assert err.count("\n") == 1
 
+    def test_an_empty_table_is_an_error_that_names_the_file(self, metaopt, tmp_path):
+        (tmp_path / "empty.csv").touch()
+        code, _, err = metaopt("suggest", "SVC", tmp_path / "empty.csv", "--target", "kind")
+        assert code == 2
+        assert "empty.csv given, which is empty" in err
+
     def test_a_table_of_the_target_alone_is_an_error(self, metaopt, tmp_path):
         (tmp_path / "thin.csv").write_text("kind\n1\n2\n")
         code, _, err = metaopt("suggest", "SVC", tmp_path / "thin.csv", "--target", "kind")

@@ -61,13 +61,16 @@ def read_table(path: Path, target: str) -> tuple[pd.DataFrame, pd.Series]:
     """The columns of a table without the target, and the target.
 
     Raises:
-        ValueError: If the file is of another kind, or has no such column, or no other.
+        ValueError: If the file is of another kind, is empty, or has no such column, or no other.
         FileNotFoundError: If there is no file.
     """
     import pandas as pd
 
     if path.name.endswith((".csv", ".csv.gz")):
-        table = pd.read_csv(path)
+        try:
+            table = pd.read_csv(path)
+        except pd.errors.EmptyDataError as error:
+            raise ValueError(f"{path} given, which is empty; expected a row of names.") from error
     elif path.name.endswith(".parquet"):
         table = pd.read_parquet(path)
     else:
