@@ -1,7 +1,7 @@
 """Ways to update the elements: all do what ``rule.apply`` does, at another speed.
 
-Each takes lists of plain tensors (real, on one device) and the factors ``[T, 5]`` of
-``Coefficients.factors``, changes parameters and moments in place, and returns the sums
+Each takes lists of plain tensors (real, on one device) and the factors ``[T, 6]`` of
+``Coefficients.factors``, changes parameters and state in place, and returns the sums
 ``[T, N_SUMS]`` of memory.py, or None if they were not asked for.
 """
 
@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metaopt.optim import memory as columns
 from metaopt.optim import rule
 from metaopt.optim.arrays import Array
 
+_IN_CACHE: Final = 1 << 16  # numbers of a tensor that are updated together
 # Steps after which Adam's bias corrections are 1: plan has them.
 _ALL_CORRECTED: Final = [torch.tensor(1e12)]
 
@@ -28,7 +30,7 @@ class Backend(Protocol):
         self,
         params: list[Tensor],
         grads: list[Tensor],
-        exp_avg: list[Tensor],
+        offset: list[Tensor],
         exp_avg_sq: list[Tensor],
         factors: Array,
         *,
@@ -40,7 +42,7 @@ class Backend(Protocol):
 def one_by_one(
     params: list[Tensor],
     grads: list[Tensor],
-    exp_avg: list[Tensor],
+    offset: list[Tensor],
     exp_avg_sq: list[Tensor],
     factors: Tensor,
     *,
@@ -48,61 +50,71 @@ def one_by_one(
 ) -> Tensor | None:
     """``rule.apply`` tensor by tensor; what ``torch.compile`` makes one kernel of."""
     sums = []
-    for index, (p, g, m, v) in enumerate(zip(params, grads, exp_avg, exp_avg_sq, strict=True)):
-        own = factors[index].to(m.dtype).unbind()
-        new_p, g, new_m, new_v = rule.apply(p.to(m.dtype), g.to(m.dtype), m, v, *own)
+    for index, (p, g, d, v) in enumerate(zip(params, grads, offset, exp_avg_sq, strict=True)):
+        own = factors[index].to(d.dtype).unbind()
+        new_p, g, new_d, new_v = rule.apply(p.to(d.dtype), g.to(d.dtype), d, v, *own)
         p.copy_(new_p)
-        m.copy_(new_m)
+        # The fast point stays where it is when the parameter is rounded.
+        d.copy_(new_d if p.dtype == d.dtype else new_d + (new_p - p))
         v.copy_(new_v)
         if observe:
-            sums.append(rule.sums_of(new_p, g, new_m, new_v).float())
+            sums.append(rule.sums_of(new_p, g, new_d, new_v).float())
     return torch.stack(sums) if observe else None
 
 
 def many_at_once(
     params: list[Tensor],
     grads: list[Tensor],
-    exp_avg: list[Tensor],
+    offset: list[Tensor],
     exp_avg_sq: list[Tensor],
     factors: Tensor,
     *,
     observe: bool,
 ) -> Tensor | None:
     """With torch's operations on lists of tensors, without waiting for the device."""
-    dtypes = [m.dtype for m in exp_avg]
-    take1, take2, keep, size, eps = (
-        [own.to(dtype) for own, dtype in zip(column.unbind(), dtypes, strict=True)]
-        for column in factors.unbind(-1)
+    dtypes = [d.dtype for d in offset]
+    take2, decay, size, eps, back, leave = (
+        [own.to(dtype) for own, dtype in zip(column, dtypes, strict=True)]
+        for column in (*factors[:, :5].unbind(-1), 1 - factors[:, 5])
     )
     g = [rule.finite(x.to(dtype)) for x, dtype in zip(grads, dtypes, strict=True)]
-    m, v = list(exp_avg), list(exp_avg_sq)
-    torch._foreach_lerp_(m, g, take1)
+    d, v = list(offset), list(exp_avg_sq)
     torch._foreach_lerp_(v, torch._foreach_mul(g, g), take2)
     step = torch._foreach_sqrt(v)
     torch._foreach_add_(step, eps)
     torch._foreach_reciprocal_(step)
-    torch._foreach_mul_(step, m)
+    torch._foreach_mul_(step, g)
     torch._foreach_mul_(step, size)
     p = [x.to(dtype) for x, dtype in zip(params, dtypes, strict=True)]
-    torch._foreach_mul_(p, keep)
-    torch._foreach_sub_(p, step)
+    torch._foreach_add_(step, torch._foreach_mul(p, decay))
+    behind = torch._foreach_mul(d, back)
+    torch._foreach_add_(d, p)
+    torch._foreach_sub_(d, step)  # the fast point
+    torch._foreach_sub_(p, behind)  # the average
+    torch._foreach_lerp_(p, d, leave)
     for target, value in zip(params, p, strict=True):
         if target is not value:
             target.copy_(value)
+            value.copy_(target)  # rounded
+    torch._foreach_sub_(d, p)
     if not observe:
         return None
-    squares = [torch.stack(torch._foreach_norm(x)).float().square() for x in (g, m, p)]
-    torch._foreach_sub_(g, m)
-    difference = torch.stack(torch._foreach_norm(g)).float().square()
+    lengths = [torch.stack(torch._foreach_norm(x)).float() for x in (g, d, p)]
     total = torch.stack(torch._foreach_norm(v, 1)).float()
-    product = (squares[0] + squares[1] - difference) / 2
+    # At equal lengths, that of the difference tells the angle.
+    ratio = lengths[1] / lengths[0].clamp_min(columns.SMALLEST)
+    torch._foreach_mul_(g, [x.to(dtype) for x, dtype in zip(ratio, dtypes, strict=True)])
+    torch._foreach_sub_(g, d)
+    apart = torch.stack(torch._foreach_norm(g)).float() / lengths[1].clamp_min(columns.SMALLEST)
+    product = lengths[0] * lengths[1] * (1 - apart.square() / 2)
+    squares = [x.square() for x in lengths]
     return torch.stack([squares[0], squares[1], total, squares[2], product], -1)
 
 
 def fused_on_cpu(
     params: list[Tensor],
     grads: list[Tensor],
-    exp_avg: list[Tensor],
+    offset: list[Tensor],
     exp_avg_sq: list[Tensor],
     factors: Array,
     *,
@@ -110,36 +122,46 @@ def fused_on_cpu(
 ) -> Tensor | None:
     """With Adam's fused operation, each tensor with its own coefficients.
 
-    For one-dimensional tensors of one type, float32 or float64. Sums are taken while a tensor is
-    in the processor's cache.
+    For one-dimensional tensors of one type, float32 or float64. Everything is done while a part
+    of a tensor is in the processor's cache.
     """
     sums = []
-    for p, g, m, v, (take1, take2, keep, size, eps) in zip(
-        params, grads, exp_avg, exp_avg_sq, factors.tolist(), strict=True
+    for p, g, d, v, (take2, decay, size, eps, back, stay) in zip(
+        params, grads, offset, exp_avg_sq, factors.tolist(), strict=True
     ):
-        square = g.dot(g).item()
-        if not math.isfinite(square):
-            g = rule.finite(g)
+        # Seen from the average, the fast point is so many offsets and so much of the average.
+        ahead, kept = 1 + (1 - decay) * back, 1 - decay
+        total = [0.0] * columns.N_SUMS
+        for part in zip(*(torch.split(x, _IN_CACHE) for x in (p, g, d, v)), strict=True):
+            p, g, d, v = part
             square = g.dot(g).item()
-        torch._fused_adamw_(
-            [p],
-            [g],
-            [m],
-            [v],
-            [],
-            _ALL_CORRECTED,
-            lr=size,
-            beta1=1 - take1,
-            beta2=1 - take2,
-            weight_decay=(1 - keep) / size if size else 0.0,
-            eps=eps,
-            amsgrad=False,
-            maximize=False,
-        )
-        if observe:
-            sums.append(
-                (square, m.dot(m).item(), v.sum().item(), p.dot(p).item(), g.dot(m).item())
+            if not math.isfinite(square):
+                g = rule.finite(g)
+                square = g.dot(g).item()
+            p.add_(d, alpha=-back)  # the average
+            d.mul_(ahead).add_(p, alpha=kept)
+            # Without a first moment, the gradient stands in for it, and stays as it is.
+            torch._fused_adamw_(
+                [d],
+                [g],
+                [g],
+                [v],
+                [],
+                _ALL_CORRECTED,
+                lr=size,
+                beta1=0.0,
+                beta2=1 - take2,
+                weight_decay=0.0,
+                eps=eps,
+                amsgrad=False,
+                maximize=False,
             )
+            p.lerp_(d, 1 - stay)
+            d.sub_(p)
+            if observe:
+                found = (square, d.dot(d).item(), v.sum().item(), p.dot(p).item(), g.dot(d).item())
+                total = [x + y for x, y in zip(total, found, strict=True)]
+        sums.append(total)
     return torch.tensor(sums) if observe else None
 
 
@@ -147,15 +169,15 @@ def sums_of_arrays(arrays: list[tuple[np.ndarray, ...]], grads: list[Tensor]) ->
     """The sums ``[T, N_SUMS]`` of small tensors, with numpy, whose calls cost less than torch's.
 
     Args:
-        arrays: Parameter, first and second moment and ones, flat, for each tensor.
+        arrays: Parameter, offset, second moment and ones, flat, for each tensor.
         grads: As ``fused_on_cpu`` takes them.
     """
     sums = []
-    for (p, m, v, ones), grad in zip(arrays, grads, strict=True):
+    for (p, d, v, ones), grad in zip(arrays, grads, strict=True):
         g = grad.detach().numpy()
         square = g.dot(g)
         if not math.isfinite(square):
             g = rule.finite(grad.detach()).numpy()
             square = g.dot(g)
-        sums.append((square, m.dot(m), v.dot(ones), p.dot(p), g.dot(m)))
+        sums.append((square, d.dot(d), v.dot(ones), p.dot(p), g.dot(d)))
     return np.array(sums, np.float32)

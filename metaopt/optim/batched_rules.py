@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metaopt.optim import controller, memory, rule
+from metaopt.optim import controller, memory, rule, schedule_rule
 from metaopt.optim.features import Shapes, read_clock, shape_features
 from metaopt.optim.rule import BETAS, EPS, Options
 
@@ -31,12 +31,12 @@ _ADAM_EPS = 1e-8
 
 
 class FlatState(NamedTuple):
-    """``rule.RuleState`` with flat moments ``(n, D)``."""
+    """``rule.RuleState`` with flat offsets, or first moments, and second moments ``(n, D)``."""
 
     steps: Tensor
     memory: Tensor
     hidden: Tensor
-    exp_avg: Tensor
+    offset: Tensor
     exp_avg_sq: Tensor
 
 
@@ -48,9 +48,9 @@ class LearnedRule:
         thetas: ``(n, n_meta_parameters)``, or ``(n_meta_parameters,)`` for all.
         total_steps: ``(n,)``, NaN where the optimizer is not to know.
         loss_shown: ``(n,)`` bool, whether the optimizer sees the losses.
-        lr: ``(n,)``, as in ``rule.Options``.
+        lr: ``(n,)``, as in ``rule.Options``; the learning rate itself if tied.
         hidden_size: H of θ.
-        tied: As in ``rule.plan``.
+        tied: Whether it is a schedule: ``schedule_rule`` in place of ``rule``.
         every: The controller runs every so many steps: a divisor of ``STEPS_PER_REPLAY``.
         compiled: Whether ``torch.compile`` fuses the step.
 
@@ -77,7 +77,7 @@ class LearnedRule:
         self._thetas, self._total_steps, self._lr = thetas, total_steps, lr
         self._loss_shown = loss_shown
         self._shapes = [tuple(shape) for shape in shapes]
-        self.facts = shape_features(shapes, device)
+        self.facts = shape_features(shapes, device, tied=tied)
         sizes = torch.tensor([math.prod(shape) for shape in shapes], device=device)
         tensors = torch.arange(len(sizes), device=device)
         self._tensor_of = torch.repeat_interleave(tensors, sizes)  # (D,)
@@ -99,7 +99,7 @@ class LearnedRule:
             steps=torch.zeros_like(sums),
             memory=empty,
             hidden=empty.new_zeros((*sums.shape, 2 * self._hidden_size)),
-            exp_avg=torch.zeros_like(flat),
+            offset=torch.zeros_like(flat),
             exp_avg_sq=torch.zeros_like(flat),
         )
 
@@ -250,22 +250,23 @@ def _move(
 ) -> tuple[Tensor, FlatState]:
     """``LearnedRule.move`` on flat tensors."""
     clock = read_clock(state.steps, total_steps)
-    coefficients, remembered = rule.plan(actions, state.memory, clock, facts, options, tied=tied)
+    own = schedule_rule if tied else rule
+    coefficients, remembered = own.plan(actions, state.memory, clock, facts, options)
     factors = coefficients.factors().unbind(-1)
-    p, g, m, v = rule.apply(
+    p, g, d, v = own.apply(
         parameters,
         gradients,
-        state.exp_avg,
+        state.offset,
         state.exp_avg_sq,
         *(factor.index_select(1, tensor_of) for factor in factors),
     )
     if observe:
         # Where gradients flow through steps, what the LSTM sees counts as given.
-        g, seen, m_seen, v_seen = (x.detach() for x in (g, p, m, v))
-        products = (g * g, m_seen * m_seen, v_seen, seen * seen, g * m_seen)
+        g, seen, d_seen, v_seen = (x.detach() for x in (g, p, d, v))
+        products = (g * g, d_seen * d_seen, v_seen, seen * seen, g * d_seen)
         sums = torch.stack([product @ belongs for product in products], -1)
         remembered = memory.see_sums(remembered, sums, facts.sizes, state.steps)
-    return p, FlatState(state.steps + 1, remembered, state.hidden, m, v)
+    return p, FlatState(state.steps + 1, remembered, state.hidden, d, v)
 
 
 @cache

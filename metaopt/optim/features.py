@@ -18,12 +18,25 @@ from metaopt.optim.arrays import Array, arrays_of
 
 N_SHAPE_FEATURES: Final = 7
 N_FEATURES: Final = 27
-# How far the controller may go, in log learning rate, logit β1, log (1 - β2).
+# How far the controller may go, in log learning rate, log odds of the newest in the average (of a
+# schedule: logit β1), log (1 - β2).
 WIDEST_SHIFTS: Final = (4.0, 2.5, 3.0)
 
 SMALLEST: Final = 1e-30
-# From the logarithms (rows: weights of the moments, then memory.LOGS) to features (columns).
+# From the logarithms (rows: memory.WEIGHTS, then memory.LOGS) to features (columns).
 _RATIOS: Final = (
+    (0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.5, 0.0, 0.0, 0.0, 0.0),
+    (1.0, 0.0, 0.5, 0.0, 0.0),
+    (0.0, 0.5, 0.0, 0.0, 0.0),
+    (-1.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, -0.5, 0.0, 0.5, 0.5),
+    (0.0, 0.0, 0.0, -0.5, 0.0),
+    (0.0, 0.0, -0.5, 0.0, 0.0),
+)
+# The same of a schedule: the first moment beside the root of the second, not the offset beside the
+# parameter.
+_RATIOS_OF_SCHEDULE: Final = (
     (0.0, -1.0, 0.0, 0.0, 0.0),
     (0.5, 0.5, 0.0, 0.0, 0.0),
     (1.0, 0.0, 0.5, 0.0, 0.0),
@@ -44,7 +57,8 @@ class Shapes(NamedTuple):
         sizes: ``[T]``, elements of each tensor, at least 1.
         is_matrix: ``[T]``, 1 for tensors of two and more dimensions, else 0.
         log_fan_in: ``[T, 5]``, what is added to what ``ratios`` gives, since widths differ.
-        ratios: ``_RATIOS``; constants live on the device, since each copy there would wait for it.
+        ratios: ``_RATIOS``, or those of a schedule; constants live on the device, since each copy
+            there would wait for it.
         loss_shares: ``memory.LOSS_SHARES``.
         widest: ``WIDEST_SHIFTS``.
     """
@@ -58,13 +72,19 @@ class Shapes(NamedTuple):
     widest: Array
 
 
-def shape_features(shapes: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> Shapes:
+def shape_features(
+    shapes: Sequence[Sequence[int]],
+    device: torch.device | str = "cpu",
+    *,
+    tied: bool = False,
+) -> Shapes:
     """What is known of the tensors before training.
 
     Args:
         shapes: Of each tensor, without batch dimensions, in the order of the optimizee's layers,
             and as torch keeps weights: outputs first.
         device: Where the optimizee is trained.
+        tied: Whether they are in the hands of a schedule.
     """
     rows = []
     for index, shape in enumerate(shapes):
@@ -89,7 +109,7 @@ def shape_features(shapes: Sequence[Sequence[int]], device: torch.device | str =
         sizes=tensor([max(math.prod(shape), 1) for shape in shapes]),
         is_matrix=tensor([float(len(shape) >= 2) for shape in shapes]),
         log_fan_in=tensor([[0, 0, 0, 0, row[3]] for row in rows]).reshape(-1, 5),
-        ratios=tensor(_RATIOS),
+        ratios=tensor(_RATIOS_OF_SCHEDULE if tied else _RATIOS),
         loss_shares=tensor(columns.LOSS_SHARES),
         widest=tensor(WIDEST_SHIFTS),
     )

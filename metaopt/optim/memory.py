@@ -24,20 +24,26 @@ LOSS_SPREAD: Final = slice(4, 5)  # mean distance to LOSS_MEDIUM
 LOSS_SURPRISE: Final = slice(5, 6)  # of the last loss, in spreads, within ±1
 LOSSES_SEEN: Final = slice(6, 7)
 LOSS_TREND: Final = slice(0, 7)  # all of these
-# How much the moments have taken in: what Adam's bias corrections divide by.
-WEIGHTS: Final = slice(7, 9)  # of the first and of the second moment
-COSINE: Final = slice(9, 10)  # of the gradient and the first moment
-# Logarithms of root mean squares: gradient, first moment, root of the second moment (both before
-# the bias correction), parameter, parameter before training; mean of the first over the last 30 %.
+# How many steps the average has taken in, and the weight of those that the second moment has, by
+# which its bias correction divides. Of a schedule, which has a first moment and no average, the
+# former is that moment's weight, too.
+WEIGHTS: Final = slice(7, 9)
+COSINE: Final = slice(9, 10)  # of the gradient and the offset, or the first moment
+# Logarithms of root mean squares: gradient, offset or first moment, root of the second moment
+# (before the bias correction), parameter, parameter before training; mean of the first over the
+# last 30 %.
 LOGS: Final = slice(10, 16)
 LOG_GRADIENT: Final = slice(10, 11)
 LOG_PARAMETER: Final = slice(13, 14)
 LOG_FIRST_PARAMETER: Final = slice(14, 15)
 LOG_USUAL_GRADIENT: Final = slice(15, 16)
-N_COLUMNS: Final = 16
+# The share of the average in the parameters; a schedule has none.
+INTERPOLATION: Final = slice(16, 17)
+N_COLUMNS: Final = 17
 
-# Sums over the elements of a tensor, the columns of ``sums``.
-N_SUMS: Final = 5  # gradient², first moment², second moment, parameter², gradient · first moment
+# Sums over the elements of a tensor, the columns of ``sums``: gradient², offset², second moment,
+# parameter², gradient · offset; of a schedule with the first moment as offset.
+N_SUMS: Final = 5
 
 SMALLEST: Final = 1e-37
 NOTHING: Final = 0.5 * math.log(SMALLEST)  # the logarithm of a root mean square of zero
@@ -60,7 +66,7 @@ def empty(parameter_sums: Tensor, sizes: Tensor) -> Tensor:
     log = log_rms(parameter_sums, sizes).unsqueeze(-1)
     zeros = torch.zeros_like(log)
     nothing = torch.full_like(log, NOTHING)
-    return torch.cat([*[zeros] * LOGS.start, *[nothing] * 3, log, log, zeros], -1)
+    return torch.cat([*[zeros] * LOGS.start, *[nothing] * 3, log, log, zeros, zeros], -1)
 
 
 def log_rms(sums: Array, sizes: Array) -> Array:
@@ -93,10 +99,10 @@ def see_loss(memory: Array, loss: Array, shares: Array) -> Array:
 
 
 def see_sums(memory: Array, sums: Array, sizes: Array, steps: Array) -> Array:
-    """The memory after moments and parameters have been updated.
+    """The memory after a step of the elements.
 
     Args:
-        memory: ``[..., T, N_COLUMNS]``, with the weights of the moments already new.
+        memory: ``[..., T, N_COLUMNS]``, with ``WEIGHTS`` already new.
         sums: ``[..., T, N_SUMS]``.
         sizes: ``[T]``, elements of each tensor, at least 1.
         steps: ``[..., T]``, steps before this one.
@@ -108,6 +114,5 @@ def see_sums(memory: Array, sums: Array, sizes: Array, steps: Array) -> Array:
     cosine = xp.clamp(xp.where(xp.is_finite(cosine), cosine, 0.0), -1.0, 1.0)
     usual = memory[..., LOG_USUAL_GRADIENT]
     usual = usual + (logs[..., :1] - usual) / (1 + GRADIENT_SHARE * steps[..., None])
-    return xp.cat(
-        [memory[..., : COSINE.start], cosine, logs, memory[..., LOG_FIRST_PARAMETER], usual]
-    )
+    first, between = memory[..., LOG_FIRST_PARAMETER], memory[..., INTERPOLATION]
+    return xp.cat([memory[..., : COSINE.start], cosine, logs, first, usual, between])

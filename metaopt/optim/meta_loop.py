@@ -90,9 +90,7 @@ class MetaTraining:
             directory.mkdir(parents=True, exist_ok=True)
         self._workers.wait()
         self.state = self._resumed() or MetaState.begin(
-            initial_theta(
-                options.seed, options.hidden_size, device, tied=options.kind == "schedule"
-            )
+            initial_theta(options.seed, options.hidden_size, device)
         )
         self._groups: dict[int, _Group] = {}
         self._judge: MetaValidation | None = None

@@ -112,7 +112,9 @@ def ship_best(out: Path, path: Path) -> dict[str, Any]:
         },
     }
     theta = controller.unflatten(state.best, int(options["hidden_size"]))
-    weights.save_weights(path, theta, record)
+    is_schedule = options["kind"] == "schedule"
+    kind: weights.Kind = "learned-schedule" if is_schedule else "learned-optimizer"
+    weights.save_weights(path, theta, record, kind=kind)
     return record
 
 

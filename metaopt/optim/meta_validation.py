@@ -25,9 +25,6 @@ _LARGEST_GAIN: Final = 2.0  # of a log loss, for one task
 _REFERENCE_LRS: Final = (3e-4, 1e-3, 2e-3, 3e-3, 6e-3, 1e-2, 2e-2, 3e-2)
 _REFERENCE_WEIGHT_DECAYS: Final = (0.0, 0.01, 0.1)
 _REFERENCE_WARM_UP: Final = 0.05
-# Logarithm of the factor of the learning rate at the start: the best of 0, 0.5, 1, 1.5 and 2 on 18
-# tasks as meta-training draws them.
-_FIRST_RATE: Final = 1.0
 _FEW_SETTINGS: Final = ((6e-3, 0.01), (1e-2, 0.01), (2e-2, 0.01), (3e-2, 0.01))  # without a GPU
 
 
@@ -134,7 +131,7 @@ class MetaValidation:
         n: Tasks of each specification.
         device: Where to train.
         hidden_size: H of θ.
-        tied: As in ``rule.plan``.
+        tied: Whether θ is of a schedule.
         every: The controller runs every so many steps.
         capture: Whether to capture CUDA graphs.
         compiled: Whether ``torch.compile`` fuses the update rule.
@@ -251,22 +248,16 @@ def _multiple(horizon: float) -> int:
     return max(1, round(horizon / STEPS_PER_REPLAY)) * STEPS_PER_REPLAY
 
 
-def initial_theta(
-    seed: int, hidden_size: int, device: torch.device, *, tied: bool = False
-) -> Tensor:
+def initial_theta(seed: int, hidden_size: int, device: torch.device) -> Tensor:
     """θ before meta-training, ``(n_meta_parameters,)``.
 
     Args:
         seed: Of the random LSTM.
         hidden_size: H of θ.
         device: Where θ is to lie.
-        tied: As in ``rule.plan``; the learning rate is the user's then.
     """
     generator = torch.Generator().manual_seed(seed)
-    theta = controller.init_theta(generator, hidden_size)
-    if not tied:
-        theta["output_bias"][0] = _FIRST_RATE
-    return controller.flatten(theta).to(device)
+    return controller.flatten(controller.init_theta(generator, hidden_size)).to(device)
 
 
 def readout_size(hidden_size: int) -> int:

@@ -24,6 +24,7 @@ _OWN: Final = slice(0, 7)  # columns of the features: of the gradient
 _SHARED: Final = slice(7, 20)  # of loss and clock, the same for all tensors
 _SHAPE: Final = slice(20, features.N_FEATURES)
 _MOST_AHEAD: Final = 32  # steps planned at once: more save little, and take memory
+_COUNT: Final = np.arange(_MOST_AHEAD, dtype=np.float32)[:, None]
 
 
 class NumpyPlan:
@@ -56,7 +57,7 @@ class NumpyPlan:
         self._ratios = np.empty((n_tensors, 5), np.float32)
         self._shrinks = rule.WIDEST_SHRINK * small.shapes.is_matrix
         self._plain_rms = rule.PLAIN_RMS * (1 - small.shapes.is_matrix)
-        self._taken = np.empty((n_tensors, 2), np.float32)
+        self._take2, self._newest = np.empty((2, n_tensors), np.float32)
         self._rates = np.empty((2, n_tensors), np.float32)
         # By the operation that made those of the state: others round otherwise.
         self._act()
@@ -70,7 +71,8 @@ class NumpyPlan:
         """
         self._options = options
         self._lr = options.lr * np.float32(rule.RELATIVE_RATE)
-        self._take1, self._take2 = 1 - options.beta1, 1 - options.beta2
+        low = rule.LOWEST_INTERPOLATION
+        self._usual = np.clip(options.beta1, low, 1.0)
         self._known = total_steps is not None
         self._total = 1.0 if total_steps is None else total_steps
         self._length = 0.5 * math.log10(self._total) - 1
@@ -102,7 +104,7 @@ class NumpyPlan:
         self._is_new = True
 
     def plan(self, n_ahead: int) -> np.ndarray:
-        """As ``rule.plan``: the factors ``[T, 5]``; memory and rates change.
+        """As ``rule.plan``: the factors ``[T, 6]``; memory and rates change.
 
         Args:
             n_ahead: Steps, this one included, until the controller runs again.
@@ -115,6 +117,7 @@ class NumpyPlan:
         turn, small = self._turn, self._small
         self._turn += 1
         small.memory[:, columns.WEIGHTS] = self._weights_ahead[turn]
+        small.memory[:, columns.INTERPOLATION.start] = self._between_ahead[turn]
         small.rates[...] = self._rates_ahead[turn]
         factors: np.ndarray = self._factors[turn]
         return factors
@@ -124,29 +127,39 @@ class NumpyPlan:
         if self._is_new:
             self._follow()
             self._is_new = False
-        small, taken = self._small, self._taken
+        small, n_tensors = self._small, len(self._take2)
         self._turn = 0
-        self._factors = factors = np.empty((n_steps, len(taken), 5), np.float32)
-        self._weights_ahead = weights = np.empty((n_steps, len(taken), 2), np.float32)
+        self._factors = factors = np.empty((n_steps, n_tensors, 6), np.float32)
+        self._weights_ahead = weights = np.empty((n_steps, n_tensors, 2), np.float32)
+        self._between_ahead = between = np.empty((n_steps, n_tensors), np.float32)
         before = small.memory[:, columns.WEIGHTS]
-        for after in weights:
-            np.subtract(1, before, out=after)
-            after *= taken
-            after += before
-            before = after
+        n_averaged, weight2 = before[:, 0] + _COUNT[:n_steps], before[:, 1]
+        np.add(n_averaged, 1, out=weights[:, :, 0])
+        for after in weights[:, :, 1]:
+            np.subtract(1, weight2, out=after)
+            after *= self._take2
+            after += weight2
+            weight2 = after
         first = float(small.steps[0])
         schedule = np.array([[self._schedule(first + i)] for i in range(n_steps)], np.float32)
+        between[...] = self._usual
+        if self._known:
+            n_left = max(math.ceil(self._total - first), 1)
+            between[n_left - 1 :] = 1.0
         root = np.sqrt(weights[:, :, 1])
         self._rates_ahead = self._rates[0] * schedule
-        factors[:, :, :2] = taken
-        np.subtract(1, np.minimum(self._rates[1] * schedule, 1.0), out=factors[:, :, 2])
-        np.multiply(self._options.eps, root, out=factors[:, :, 4])
-        root *= self._rates_ahead
-        np.divide(root, weights[:, :, 0], out=factors[:, :, 3])
+        factors[:, :, 0] = self._take2
+        np.minimum(self._rates[1] * schedule, 1.0, out=factors[:, :, 1])
+        np.multiply(self._rates_ahead, root, out=factors[:, :, 2])
+        np.multiply(self._options.eps, root, out=factors[:, :, 3])
+        back = factors[:, :, 4]
+        back[0] = rule.offsets_back(small.memory[:, columns.INTERPOLATION.start])
+        back[1:] = 1 / between[:-1] - 1
+        np.divide(between * n_averaged, n_averaged + self._newest, out=factors[:, :, 5])
 
     def _follow(self) -> None:
         """Work out what stays as it is until the controller runs again, or options change."""
-        small, options, taken = self._small, self._options, self._taken
+        small, options = self._small, self._options
         actions, memory, shapes = small.actions, small.memory, small.shapes
         shifts = np.exp(shapes.widest * np.tanh(actions[:, :3] / shapes.widest))
         relative = self._lr * shifts[:, 0]
@@ -162,8 +175,12 @@ class NumpyPlan:
         decay *= memory[:, columns.LOG_GRADIENT.start] > columns.NOTHING + 1  # it moves
         decay *= relative
         decay += rate * options.weight_decay
-        taken[:, 0] = self._take1 / (self._take1 + options.beta1 * shifts[:, 1])
-        np.minimum(self._take2 * shifts[:, 2], 1.0, out=taken[:, 1])
+        np.minimum((1 - options.beta2) * shifts[:, 2], 1.0, out=self._take2)
+        np.multiply(rule.NEWEST_WEIGHT, shifts[:, 1], out=self._newest)
+
+    def forget(self) -> None:
+        """Plan anew at the next step: what the state holds was changed."""
+        self._is_new = True
 
     def see_sums(self, sums: np.ndarray) -> None:
         """As ``memory.see_sums``: the memory changes.
@@ -245,11 +262,8 @@ class NumpyPlan:
 
     def _schedule(self, steps: float) -> float:
         """As ``rule.schedule``, before a step."""
+        warm_up = rule.WARM_UP_UNKNOWN
         if self._known:
             low, high = rule.WARM_UP_STEPS
             warm_up = min(max(rule.WARM_UP * self._total, low), high)
-            decay = min(max(1 - min(steps / self._total, 1.0), rule.LOWEST_DECAY), 1.0)
-        else:
-            warm_up = rule.WARM_UP_UNKNOWN
-            decay = 1 / math.sqrt(1 + steps / rule.SLOW_DECAY)
-        return min((steps + 1) / warm_up, 1.0) * decay
+        return min((steps + 1) / warm_up, 1.0)

@@ -1,4 +1,4 @@
-"""``LSTMOptimizer``: Adam's two moments, with learning rates and momentum set by a small LSTM."""
+"""``LSTMOptimizer``: Adam-like steps and their running average, both steered by a small LSTM."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from metaopt.optim.options import (
     refresh_interval,
 )
 from metaopt.optim.packing import (
-    MOMENTS,
+    LARGE,
     SMALL,
     Pack,
     check_state,
+    interpolate,
     new_states,
     state_dtype,
 )
@@ -45,9 +46,10 @@ _Options = tuple[rule.Options, Tensor] | NumpyPlan
 class LSTMOptimizer(torch.optim.Optimizer):
     """Trains a neural model with nothing to tune, at Adam's price.
 
-    A small pretrained LSTM looks at each tensor of the model (how its gradients, momentum and
-    size relate, not the numbers themselves), at the loss, and at how much of the training is
-    done, and sets the tensor's learning rate and momentum for the step. All else is AdamW.
+    A small pretrained LSTM looks at each tensor of the model (how its gradients, offset and size
+    relate, not the numbers themselves), at the loss, and at how much of the training is done, and
+    sets the tensor's learning rate and what its running average forgets. All else is Schedule-Free
+    AdamW.
 
         optimizer = LSTMOptimizer(model.parameters(), total_steps=1000)
         for x, y in batches:
@@ -60,12 +62,13 @@ class LSTMOptimizer(torch.optim.Optimizer):
         params: As in every optimizer of torch: tensors, named tensors, or groups. Groups may have
             their own ``lr``, ``betas``, ``eps``, ``weight_decay``, ``total_steps``, ``maximize``.
         lr: A multiplier of the learning rates that the LSTM sets, and what schedulers change.
-        betas: Around which the LSTM sets the decay of the two moments.
+        betas: The share of the average in the parameters while training goes on, at least 0.1 as
+            used here; and around which the LSTM sets the decay of the second moment.
         eps: Beside the root of the second moment.
         weight_decay: Decoupled, times the learning rate of the tensor, as in AdamW.
-        total_steps: How many steps the training has: learning rates end near zero there. None:
-            unknown; they decay slowly. Taking more steps is allowed: a warning, and the learning
-            rates stay where they ended.
+        total_steps: How many steps the training has: the last leaves the parameters at their
+            average. None: unknown; call :meth:`eval` when it is over. Taking more steps is
+            allowed: a warning, and the parameters stay at the average.
         refresh_every: The LSTM runs every so many steps; more is cheaper. None: every step; on a
             CPU every eighth, or more often where these would be fewer than ten runs in a training,
             or every fourth if ``total_steps`` is unknown. That saves small models more time than
@@ -82,6 +85,9 @@ class LSTMOptimizer(torch.optim.Optimizer):
         distributed: Whether to average the loss over all processes, without which copies of a
             model drift apart. None: where ``torch.distributed`` is initialised. Each process must
             then step as often as the others.
+
+    While training goes on, the model is a little noisier than the average that it ends as. To
+    judge or save it before that, call :meth:`eval`, and :meth:`train` to go on.
 
     The step waits for no device. The loss may be a number or a tensor of one element, on any
     device (it is copied to where the parameters are); None, NaN or infinite, it counts as unknown
@@ -209,6 +215,30 @@ class LSTMOptimizer(torch.optim.Optimizer):
         self._warn_when_over()
         return returned
 
+    @torch.no_grad()
+    def eval(self) -> None:
+        """Put the parameters on their average, to judge or save the model; once or more often.
+
+        Training goes on well without :meth:`train`, but for one step from the average.
+        """
+        self._interpolate(lambda _: 1.0)
+
+    @torch.no_grad()
+    def train(self) -> None:
+        """Put the parameters back to where training goes on; the inverse of :meth:`eval`."""
+        self._interpolate(lambda group: max(float(group["betas"][0]), rule.LOWEST_INTERPOLATION))
+
+    def _interpolate(self, share: Callable[[Mapping[str, Any]], float]) -> None:
+        """Move the parameters to where the average has this share in them."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                own = self.state.get(param)
+                if own:
+                    interpolate(param, own, share(group))
+        for pack in self._packs.values():
+            if pack.plan is not None:
+                pack.plan.forget()
+
     def learning_rates(self) -> dict[str, float]:
         """The learning rate of each parameter at the last step, in Adam's sense.
 
@@ -251,7 +281,7 @@ class LSTMOptimizer(torch.optim.Optimizer):
 
         def keep_precision(_: torch.optim.Optimizer) -> None:
             for state, param in pairs():
-                for name in MOMENTS:
+                for name in LARGE:
                     self.state[param][name] = state[name].to(param.device, state_dtype(param))
                 for name in SMALL:
                     self.state[param][name] = state[name].to(param.device, torch.float32)
@@ -372,8 +402,8 @@ class LSTMOptimizer(torch.optim.Optimizer):
             return
         self._warned = True
         warnings.warn(
-            f"total_steps={totals[0]!r} given, and step {self._n_steps} is taken: learning rates "
-            "stay where they ended, near zero. Give the number of all steps, or None.",
+            f"total_steps={totals[0]!r} given, and step {self._n_steps} is taken: parameters stay "
+            "at their average. Give the number of all steps, or None.",
             WarmStartWarning,
             stacklevel=3,
         )

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metaopt.optim import controller
+from metaopt.optim import controller, rule
 from metaopt.optim import memory as columns
 from metaopt.optim.arrays import Array
 from metaopt.optim.controller import Theta
@@ -25,12 +25,12 @@ from metaopt.optim.features import Shapes, shape_features
 from metaopt.optim.numpy_plan import NumpyPlan
 
 SMALL: Final = ("step", "memory", "hidden")
-MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+LARGE: Final = ("offset", "exp_avg_sq")  # as the parameters
 _FEW_NUMBERS: Final = 30_000  # up to which calls cost more than what they compute
 
 
 def state_dtype(param: Tensor) -> torch.dtype:
-    """What the moments of a parameter are kept in: never less than float32."""
+    """What the state of a parameter is kept in: never less than float32."""
     wide = torch.promote_types(param.dtype, torch.float32)
     return wide if wide != torch.complex32 else torch.complex64
 
@@ -72,7 +72,7 @@ def new_states(
                     name: torch.zeros_like(
                         param, dtype=dtype, memory_format=torch.preserve_format
                     ).detach()
-                    for name in MOMENTS
+                    for name in LARGE
                 },
             }
         )
@@ -85,17 +85,37 @@ def check_state(state: Mapping[str, Tensor], param: Tensor, hidden_size: int) ->
     Raises:
         ValueError: If it is of another parameter, or of another optimizer.
     """
-    missing = [name for name in (*SMALL, *MOMENTS) if name not in state]
+    missing = [name for name in (*SMALL, *LARGE) if name not in state]
     if missing:
         raise ValueError(
             f"A state dict without {missing} given; expected one of LSTMOptimizer.state_dict()."
         )
-    if state["hidden"].shape != (2 * hidden_size,) or state["exp_avg"].shape != param.shape:
+    if state["hidden"].shape != (2 * hidden_size,) or state["offset"].shape != param.shape:
         raise ValueError(
-            f"A state dict given with moments of shape {tuple(state['exp_avg'].shape)} and hidden "
+            f"A state dict given with tensors of shape {tuple(state['exp_avg'].shape)} and hidden "
             f"size {state['hidden'].numel() // 2}; expected {tuple(param.shape)} and "
             f"{hidden_size}: it is of another model, or of other weights of the LSTM."
         )
+
+
+def interpolate(param: Tensor, state: Mapping[str, Tensor], share: float) -> None:
+    """Move a parameter between its average and its fast point, both of which stay.
+
+    Args:
+        param: The parameter.
+        state: Its state; offset and memory change.
+        share: Of the average in the parameter, afterwards.
+    """
+    between = state["memory"][columns.INTERPOLATION]
+    offset = plain(state["offset"])
+    dtype, device = offset.dtype, offset.device
+    back = rule.offsets_back(between).to(device, dtype)
+    value = plain(param)
+    before = value.to(dtype)
+    # The offset of the fast point from the average, and how much of it the parameter is to have.
+    value.copy_(before + offset * ((1 - share) * (1 + back) - back))
+    offset.add_(before - value.to(dtype))
+    between.fill_(share)
 
 
 def all_reduced(sums: Tensor, params: Sequence[Tensor]) -> Tensor:
@@ -161,12 +181,13 @@ class Pack:
 
     Attributes:
         originals: The parameters as the user gave them.
-        params: Theirs, as plain tensors; moments alike.
+        params: Theirs, as plain tensors; offsets and second moments alike.
         flat: Whether these are one-dimensional views, on a CPU where all are contiguous.
         group_sizes: How many of them are of each parameter group: group index, number.
         tensors: What the controller works on, float32.
-        fused_dtype: Of all parameters and moments, if Adam's fused operation can take them.
-        arrays: Parameter, moments and ones of each tensor as flat arrays, if all are small, too.
+        fused_dtype: Of all parameters and their state, if Adam's fused operation can take them.
+        arrays: Parameter, offset, second moment and ones of each tensor as flat arrays, if all are
+            small, too.
         plan: What plans the steps, on a CPU, if the tensors are all alike.
         unknown: NaN on the device, for a loss that is not known.
         sharded: Whether any of them is only a part of a tensor.
@@ -188,11 +209,11 @@ class Pack:
         self._plain = not self.sharded and not any(p.is_complex() for p in originals)
         self._addresses = self._addresses_of(originals)
         elements = [[plain(p) for p in originals]]
-        elements += [[plain(s[name]) for s in own] for name in MOMENTS]
+        elements += [[plain(s[name]) for s in own] for name in LARGE]
         self.flat = device.type == "cpu" and all(x.is_contiguous() for x in chain(*elements))
         if self.flat:
             elements = [[x.view(-1) for x in part] for part in elements]
-        self.params, self.exp_avg, self.exp_avg_sq = elements
+        self.params, self.offset, self.exp_avg_sq = elements
         dtypes = {x.dtype for x in chain(*elements)}
         is_one = self.flat and len(dtypes) == 1 and dtypes <= {torch.float32, torch.float64}
         self.fused_dtype = dtypes.pop() if is_one else None
@@ -203,8 +224,8 @@ class Pack:
             and sum(p.numel() for p in originals) < _FEW_NUMBERS
         ):
             self.arrays = [
-                (p.numpy(), m.numpy(), v.numpy(), np.ones(len(p), p.numpy().dtype))
-                for p, m, v in zip(*elements, strict=True)
+                (p.numpy(), d.numpy(), v.numpy(), np.ones(len(p), p.numpy().dtype))
+                for p, d, v in zip(*elements, strict=True)
             ]
         self.unknown = torch.full((), torch.nan, device=device)
         sizes = torch.tensor([float(_n_numbers(p)) for p in originals], device=device)

@@ -1,7 +1,13 @@
-"""The update rule: Adam's two moments, and a controller that sets how they are used.
+"""The update rule: a running average over Adam-like steps, and a controller that steers both.
+
+Three points of the optimizee's space belong to it. The fast one is moved by the gradients, each
+divided by the root of its second moment. The average follows it, and is what is wanted in the end.
+The parameters lie between the two while training goes on, which is where gradients are taken; at
+the last step, they are put on the average. So nothing has to decay, and a training may be as long
+as it likes.
 
 Of each tensor, at each step: the controller sees statistics of the step before and the loss, and
-shifts four numbers away from a prior that is a decent schedule by itself. Everything that the
+shifts four numbers away from a prior that is a decent optimizer by itself. Everything that the
 optimizer does, on whatever device and path, is one of three things here: ``plan`` (small tensors),
 ``apply`` (the elements; other paths are held to this one by tests), ``memory.see_sums``.
 
@@ -11,9 +17,14 @@ symbol     shape                meaning
 T                               tensors of the optimizee
 ``...``                         leading batch dimensions: tasks
 steps      ``[..., T]``         steps taken before this one, float32
-memory     ``[..., T, 16]``     see memory.py
+memory     ``[..., T, 17]``     see memory.py
 hidden     ``[..., T, 2H]``     see controller.py
+offset     as the parameters    from the parameters to the fast point
 =========  ===================  ==========================================================
+
+Source: Schedule-Free AdamW (Defazio et al. 2024, The Road Less Scheduled). Departures: the offset
+is kept instead of the fast point itself, so that whoever changes the parameters moves all three;
+weights of the average grow with the steps; a controller; the end of a training of known length.
 """
 
 from __future__ import annotations
@@ -31,14 +42,14 @@ from metaopt.optim.features import Clock, Shapes, features, read_clock
 
 BETAS: Final = (0.9, 0.999)
 EPS: Final = 1e-10
-RELATIVE_RATE: Final = 0.04  # of the root mean square of a matrix, a step, before any decay
+RELATIVE_RATE: Final = 0.15  # of the root mean square of a matrix, a step
 PLAIN_RMS: Final = 0.1  # what counts as that of biases, gains and scalars
 RMS_RANGE: Final = (0.005, 1.0)  # of matrices; zeros, too, must be able to start
 WARM_UP: Final = 0.05  # share of the steps
 WARM_UP_STEPS: Final = (1.0, 200.0)
 WARM_UP_UNKNOWN: Final = 20.0  # steps, if the total is unknown
-LOWEST_DECAY: Final = 0.01  # of the linear decay, also for what goes on past the total
-SLOW_DECAY: Final = 500.0  # steps after which an unknown total begins to tell
+NEWEST_WEIGHT: Final = 2.0  # of the newest point in the average, against one of a plain mean
+LOWEST_INTERPOLATION: Final = 0.1  # at which the average can be told from the other two
 WIDEST_SHRINK: Final = 0.1  # of the relative learning rate
 _LARGEST_GRADIENT: Final = 1e18  # its square is a float32
 
@@ -48,43 +59,34 @@ class Coefficients(NamedTuple):
 
     Attributes:
         rate: The learning rate, in Adam's sense.
-        take1: The share of the gradient in the new first moment: 1 - β1.
-        take2: The share of its square in the new second moment: 1 - β2.
-        decay: The share of the parameter that is taken off before the update.
-        size: The factor of first moment / (root of the second moment + eps).
+        take2: The share of the gradient's square in the new second moment: 1 - β2.
+        decay: The share of the parameter that is taken off the fast point.
+        size: The factor of gradient / (root of the second moment + eps).
         eps: As above.
+        back: The average is the parameters less so many offsets.
+        stay: The share of the old average in the new parameters; the rest is of the fast point.
     """
 
     rate: Array
-    take1: Array
     take2: Array
     decay: Array
     size: Array
     eps: Array
-
-    @property
-    def beta1(self) -> Array:
-        """Decay of the first moment at this step."""
-        return 1 - self.take1
-
-    @property
-    def beta2(self) -> Array:
-        """Decay of the second moment at this step."""
-        return 1 - self.take2
+    back: Array
+    stay: Array
 
     def factors(self) -> Array:
-        """What ``apply`` multiplies with, ``[..., T, 5]``."""
-        xp = arrays_of(self.rate)
-        return xp.stack([self.take1, self.take2, 1 - self.decay, self.size, self.eps])
+        """What ``apply`` multiplies with, ``[..., T, 6]``."""
+        return arrays_of(self.rate).stack(list(self[1:]))
 
 
 class Options(NamedTuple):
     """What the user sets, each ``[..., T]`` or broadcastable to it.
 
     Attributes:
-        lr: The multiplier of the learning rate; the learning rate itself if actions are tied.
+        lr: The multiplier of the learning rate.
         weight_decay: Decoupled, in AdamW's sense.
-        beta1: Around which the controller moves.
+        beta1: The share of the average in the parameters, while training goes on.
         beta2: Around which the controller moves.
         eps: Beside the root of the second moment.
     """
@@ -97,28 +99,21 @@ class Options(NamedTuple):
 
 
 class RuleState(NamedTuple):
-    """All that lives from step to step; ``exp_avg`` and ``exp_avg_sq`` are as the parameters."""
+    """All that lives from step to step; ``offset`` and ``exp_avg_sq`` are as the parameters."""
 
     steps: Tensor
     memory: Tensor
     hidden: Tensor
-    exp_avg: list[Tensor]
+    offset: list[Tensor]
     exp_avg_sq: list[Tensor]
 
 
 def schedule(clock: Clock) -> Array:
-    """The prior of the learning rate over time, within 0 and 1.
-
-    Warm-up, then linear decay to (nearly) zero; where the total is unknown, decay with the root of
-    the steps. Past the total, it stays where it ended.
-    """
+    """The prior of the learning rate over time, within 0 and 1: it warms up, and stays."""
     xp = arrays_of(clock.steps)
-    is_known = clock.known > 0
     warm_up = xp.clamp(WARM_UP * clock.total, *WARM_UP_STEPS)
-    warm_up = xp.where(is_known, warm_up, WARM_UP_UNKNOWN)
-    linear = xp.clamp(1 - clock.fraction, LOWEST_DECAY, 1.0)
-    decay = xp.where(is_known, linear, 1 / xp.sqrt(1 + clock.steps / SLOW_DECAY))
-    return xp.clamp((clock.steps + 1) / warm_up, 0.0, 1.0) * decay
+    warm_up = xp.where(clock.known > 0, warm_up, WARM_UP_UNKNOWN)
+    return xp.clamp((clock.steps + 1) / warm_up, 0.0, 1.0)
 
 
 def decide(
@@ -149,13 +144,7 @@ def decide(
 
 
 def plan(
-    actions: Array,
-    memory: Array,
-    clock: Clock,
-    shapes: Shapes,
-    options: Options,
-    *,
-    tied: bool = False,
+    actions: Array, memory: Array, clock: Clock, shapes: Shapes, options: Options
 ) -> tuple[Coefficients, Array]:
     """From actions to the coefficients of a step.
 
@@ -165,43 +154,51 @@ def plan(
         clock: From ``read_clock``.
         shapes: From ``shape_features``.
         options: The user's.
-        tied: One decision for all tensors, around a learning rate that the user knows.
 
     Returns:
-        Coefficients, and the memory with the new weights of the moments.
+        Coefficients, and the memory with what the average and the second moment have taken in.
     """
     xp = arrays_of(memory)
-    if tied:
-        actions = xp.spread(actions.mean(-2)[..., None, :], actions.shape)
     shifts = xp.exp(shapes.widest * xp.tanh(actions[..., :3] / shapes.widest))
-    relative = options.lr * schedule(clock) * shifts[..., 0]
-    if tied:
-        rate = relative
-        decay = rate * options.weight_decay
-    else:
-        rms = xp.clamp(xp.exp(memory[..., columns.LOG_PARAMETER][..., 0]), *RMS_RANGE)
-        rms = xp.where(shapes.is_matrix > 0, rms, PLAIN_RMS)
-        relative = RELATIVE_RATE * relative
-        rate = relative * rms
-        moving = memory[..., columns.LOG_GRADIENT][..., 0] > columns.NOTHING + 1
-        shrink = xp.clamp(xp.tanh(actions[..., 3]), 0.0, 1.0) * (shapes.is_matrix * moving)
-        decay = rate * options.weight_decay + WIDEST_SHRINK * relative * shrink
-    odds = options.beta1 * shifts[..., 1]  # of the old moment, against the gradient
-    take1 = (1 - options.beta1) / (1 - options.beta1 + odds)
+    relative = RELATIVE_RATE * options.lr * schedule(clock) * shifts[..., 0]
+    rms = xp.clamp(xp.exp(memory[..., columns.LOG_PARAMETER][..., 0]), *RMS_RANGE)
+    rms = xp.where(shapes.is_matrix > 0, rms, PLAIN_RMS)
+    rate = relative * rms
+    moving = memory[..., columns.LOG_GRADIENT][..., 0] > columns.NOTHING + 1
+    shrink = xp.clamp(xp.tanh(actions[..., 3]), 0.0, 1.0) * (shapes.is_matrix * moving)
+    decay = rate * options.weight_decay + WIDEST_SHRINK * relative * shrink
     take2 = xp.clamp((1 - options.beta2) * shifts[..., 2], 0.0, 1.0)
-    weights = memory[..., columns.WEIGHTS]
-    weights = weights + xp.stack([take1, take2]) * (1 - weights)
-    root = xp.sqrt(weights[..., 1])
+    weight2 = memory[..., columns.WEIGHTS][..., 1]
+    weight2 = weight2 + take2 * (1 - weight2)
+    root = xp.sqrt(weight2)
+    n_averaged = memory[..., columns.WEIGHTS][..., 0]
+    newest = NEWEST_WEIGHT * shifts[..., 1]
+    between = interpolation(clock, options) + 0 * rate
     coefficients = Coefficients(
         rate=rate,
-        take1=take1,
         take2=take2,
         decay=xp.clamp(decay, 0.0, 1.0),
-        size=rate * root / weights[..., 0],
+        size=rate * root,
         eps=options.eps * root,
+        back=offsets_back(memory[..., columns.INTERPOLATION][..., 0]),
+        stay=between * n_averaged / (newest + n_averaged),
     )
-    before, after = memory[..., : columns.WEIGHTS.start], memory[..., columns.WEIGHTS.stop :]
-    return coefficients, xp.cat([before, weights, after])
+    before = memory[..., : columns.WEIGHTS.start]
+    others = memory[..., columns.WEIGHTS.stop : columns.INTERPOLATION.start]
+    taken = xp.stack([n_averaged + 1, weight2])
+    return coefficients, xp.cat([before, taken, others, between[..., None]])
+
+
+def interpolation(clock: Clock, options: Options) -> Array:
+    """The share of the average in the parameters after a step: all of it after the last."""
+    xp = arrays_of(clock.steps)
+    is_last = (clock.steps + 1 >= clock.total) & (clock.known > 0)
+    return xp.where(is_last, 1.0, xp.clamp(options.beta1, LOWEST_INTERPOLATION, 1.0))
+
+
+def offsets_back(share: Array) -> Array:
+    """How many offsets the average is behind the parameters, given its share in them."""
+    return 1 / arrays_of(share).clamp(share, LOWEST_INTERPOLATION, 1.0) - 1
 
 
 def finite(gradient: Tensor) -> Tensor:
@@ -226,7 +223,7 @@ def init_state(
         steps=torch.zeros_like(sums),
         memory=memory,
         hidden=memory.new_zeros((*sums.shape, 2 * hidden_size)),
-        exp_avg=[torch.zeros_like(p) for p in params],
+        offset=[torch.zeros_like(p) for p in params],
         exp_avg_sq=[torch.zeros_like(p) for p in params],
     )
 
@@ -245,7 +242,6 @@ def update(
     betas: tuple[float, float] = BETAS,
     eps: float = EPS,
     n_batch: int = 0,
-    tied: bool = False,
 ) -> tuple[list[Tensor], RuleState, Coefficients]:
     """One step for whole batches of optimizees, without side effects.
 
@@ -262,7 +258,6 @@ def update(
         betas: As in ``Options``.
         eps: As in ``Options``.
         n_batch: How many leading dimensions of the parameters are batch dimensions.
-        tied: As in ``plan``.
 
     Returns:
         The new parameters, the new state, and how the step was taken.
@@ -278,66 +273,69 @@ def update(
     clock = read_clock(state.steps, per_tensor(total_steps))
     known_loss = per_tensor(loss).squeeze(-1).expand(state.steps.shape[:-1])
     actions, memory, hidden = decide(theta, state.memory, state.hidden, clock, known_loss, shapes)
-    coefficients, memory = plan(actions, memory, clock, shapes, options, tied=tied)
+    coefficients, memory = plan(actions, memory, clock, shapes, options)
     factors = coefficients.factors()
-    new_params, first, second, sums = [], [], [], []
-    for index, (p, g, m, v) in enumerate(
-        zip(params, grads, state.exp_avg, state.exp_avg_sq, strict=True)
+    new_params, offsets, squares, sums = [], [], [], []
+    for index, (p, g, d, v) in enumerate(
+        zip(params, grads, state.offset, state.exp_avg_sq, strict=True)
     ):
         own = factors[..., index, :]
         own = own.reshape(*own.shape, *(1,) * (p.ndim - n_batch))
-        p, g, m, v = apply(p, g, m, v, *own.unbind(n_batch))
+        p, g, d, v = apply(p, g, d, v, *own.unbind(n_batch))
         new_params.append(p)
-        first.append(m)
-        second.append(v)
-        sums.append(sums_of(p, g, m, v, n_batch))
+        offsets.append(d)
+        squares.append(v)
+        sums.append(sums_of(p, g, d, v, n_batch))
     memory = columns.see_sums(memory, torch.stack(sums, -2), shapes.sizes, state.steps)
-    return new_params, RuleState(state.steps + 1, memory, hidden, first, second), coefficients
+    return new_params, RuleState(state.steps + 1, memory, hidden, offsets, squares), coefficients
 
 
 def apply(
     parameter: Tensor,
     gradient: Tensor,
-    moment: Tensor,
+    offset: Tensor,
     square: Tensor,
-    take1: Tensor,
     take2: Tensor,
-    keep: Tensor,
+    decay: Tensor,
     size: Tensor,
     eps: Tensor,
+    back: Tensor,
+    stay: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """One step of the elements of one tensor.
 
     Args:
-        parameter: Of any shape; gradient and moments alike.
+        parameter: Of any shape; gradient, offset and second moment alike.
         gradient: As it came.
-        moment: The first moment.
+        offset: From the parameter to the fast point.
         square: The second moment.
-        take1: Of ``Coefficients.factors``, as are the following; broadcast to the parameter.
-        take2: As above.
-        keep: As above.
+        take2: Of ``Coefficients.factors``, as are the following; broadcast to the parameter.
+        decay: As above.
         size: As above.
         eps: As above.
+        back: As above.
+        stay: As above.
 
     Returns:
-        Parameter, gradient as it was used, first and second moment.
+        Parameter, gradient as it was used, offset and second moment.
     """
     gradient = finite(gradient)
-    moment = torch.lerp(moment, gradient, take1)
     square = torch.lerp(square, gradient * gradient, take2)
     # The root of zero has no derivative.
     root = (square + columns.SMALLEST).sqrt()
-    parameter = torch.addcdiv(parameter * keep, moment * -size, root + eps)
-    return parameter, gradient, moment, square
+    average = parameter - back * offset
+    fast = torch.addcdiv(offset + (1 - decay) * parameter, gradient * -size, root + eps)
+    parameter = torch.lerp(fast, average, stay)
+    return parameter, gradient, fast - parameter, square
 
 
-def sums_of(p: Tensor, g: Tensor, m: Tensor, v: Tensor, n_batch: int = 0) -> Tensor:
+def sums_of(p: Tensor, g: Tensor, d: Tensor, v: Tensor, n_batch: int = 0) -> Tensor:
     """The sums of memory.py over the elements of one tensor, ``[..., N_SUMS]``."""
     if p.ndim == n_batch:
-        return torch.stack([g * g, m * m, v, p * p, g * m], -1)
-    p, g, m, v = (x.flatten(n_batch) for x in (p, g, m, v))
+        return torch.stack([g * g, d * d, v, p * p, g * d], -1)
+    p, g, d, v = (x.flatten(n_batch) for x in (p, g, d, v))
     dot = torch.linalg.vecdot
-    return torch.stack([dot(g, g), dot(m, m), v.sum(-1), dot(p, p), dot(g, m)], -1)
+    return torch.stack([dot(g, g), dot(d, d), v.sum(-1), dot(p, p), dot(g, d)], -1)
 
 
 def _sizes(params: Sequence[Tensor], n_batch: int) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from metaopt.optim import memory as columns
-from metaopt.optim import rule
+from metaopt.optim import rule, schedule_rule
 from metaopt.optim.features import Clock, Shapes, read_clock, shape_features
 from metaopt.optim.losses import Loss, check_loss, seen_loss
 from metaopt.optim.packing import plain
@@ -81,7 +81,9 @@ class LearnedSchedule:
         self.total_steps = total_steps
         self._set_momentum = set_momentum
         self._distributed = distributed
-        loaded = load_weights(shipped_path("schedule") if weights is None else weights)
+        loaded = load_weights(
+            shipped_path("schedule") if weights is None else weights, kind="learned-schedule"
+        )
         self._theta = {name: part.numpy() for name, part in loaded.theta.items()}
         self._digest = loaded.digest
         self._rates = [float(group["lr"]) for group in optimizer.param_groups]
@@ -92,7 +94,7 @@ class LearnedSchedule:
         self._counts = np.array([len(x) for x in values])
         sizes = torch.tensor(self._counts).clamp(min=1).float()
         squares = torch.stack([x.dot(x) for x in values]).cpu()
-        shapes = shape_features([p.shape for p in tensors])._replace(sizes=sizes)
+        shapes = shape_features([p.shape for p in tensors], tied=True)._replace(sizes=sizes)
         self._shapes = Shapes(*(part.numpy() for part in shapes))
         hidden_size = loaded.theta["recurrent"].shape[0]
         self._state = _State(
@@ -161,7 +163,7 @@ class LearnedSchedule:
         self._rates = list(state_dict["rates"])
         self._momenta = list(state_dict["momenta"])
         self.total_steps = state_dict["total_steps"]
-        self._coefficients = rule.Coefficients(
+        self._coefficients = schedule_rule.Coefficients(
             *(part.numpy().copy() for part in state_dict["coefficients"])
         )
         self._hand_over(self._coefficients)
@@ -192,7 +194,7 @@ class LearnedSchedule:
             steps=state.steps + 1, memory=memory, moment=moment, square=square
         )
 
-    def _decide(self, loss: float) -> rule.Coefficients:
+    def _decide(self, loss: float) -> schedule_rule.Coefficients:
         """Run the controller, and set what it decides."""
         state = self._state
         group_sizes = [len(group["params"]) for group in self.optimizer.param_groups]
@@ -208,8 +210,8 @@ class LearnedSchedule:
             actions, memory, hidden = rule.decide(
                 self._theta, state.memory, state.hidden, clock, np.float32(loss), self._shapes
             )
-            coefficients, memory = rule.plan(
-                actions, memory, clock, self._shapes, options, tied=True
+            coefficients, memory = schedule_rule.plan(
+                actions, memory, clock, self._shapes, options
             )
         self._state = state._replace(memory=memory, hidden=hidden)
         self._hand_over(coefficients)
@@ -219,9 +221,9 @@ class LearnedSchedule:
         total = math.nan if self.total_steps is None else self.total_steps
         return read_clock(self._state.steps, np.float32(total))
 
-    def _hand_over(self, coefficients: rule.Coefficients) -> None:
+    def _hand_over(self, coefficients: schedule_rule.Coefficients) -> None:
         """Write learning rates and momenta into the optimizer's groups."""
-        unlearned = float(rule.schedule(self._clock())[0])
+        unlearned = float(schedule_rule.schedule(self._clock())[0])
         row = 0
         for index, group in enumerate(self.optimizer.param_groups):
             base = self._rates[index]

@@ -55,7 +55,7 @@ def take_step(
     sums = backend(
         pack.params,
         grads,
-        pack.exp_avg,
+        pack.offset,
         pack.exp_avg_sq,
         coefficients.factors(),
         observe=observe,
@@ -99,7 +99,7 @@ def take_planned_step(
     if not fused:
         factors = torch.from_numpy(factors)
     asked = observe and not (fused and pack.arrays)
-    sums = backend(pack.params, grads, pack.exp_avg, pack.exp_avg_sq, factors, observe=asked)
+    sums = backend(pack.params, grads, pack.offset, pack.exp_avg_sq, factors, observe=asked)
     if observe:
         with np.errstate(all="ignore"):
             if sums is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,8 +14,10 @@ from metaopt.optim.controller import Theta, hidden_size_of, theta_shapes
 from warmstart.artifact import read_artifact, write_artifact
 from warmstart.errors import ArtifactError
 
-KIND: Final = "learned-optimizer"
-RULE: Final = 1  # counts changes of features, memory or rule, after which θ means something else
+Kind = Literal["learned-optimizer", "learned-schedule"]
+
+# Counts changes of features, memory or rule, after which θ means something else.
+RULES: Final[Mapping[Kind, int]] = {"learned-optimizer": 2, "learned-schedule": 1}
 
 _SHIPPED: Final = Path(__file__).parent / "weights"
 
@@ -40,7 +42,11 @@ def shipped_path(name: str) -> Path:
 
 
 def save_weights(
-    path: str | os.PathLike[str], theta: Mapping[str, Tensor], record: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    theta: Mapping[str, Tensor],
+    record: Mapping[str, Any],
+    *,
+    kind: Kind = "learned-optimizer",
 ) -> str:
     """Write θ in place of what was at ``path``: completely, or not at all.
 
@@ -48,6 +54,7 @@ def save_weights(
         path: The file; its directory must exist.
         theta: The controller's, without batch dimensions.
         record: How it was trained; JSON values.
+        kind: What it is of.
 
     Returns:
         The digest.
@@ -57,27 +64,35 @@ def save_weights(
     """
     _check(path, theta)
     arrays = {name: part.detach().cpu().float().numpy() for name, part in theta.items()}
-    return write_artifact(path, arrays, {"kind": KIND, "rule": RULE, "record": dict(record)})
+    return write_artifact(
+        path, arrays, {"kind": kind, "rule": RULES[kind], "record": dict(record)}
+    )
 
 
-def load_weights(path: str | os.PathLike[str]) -> Weights:
+def load_weights(path: str | os.PathLike[str], *, kind: Kind = "learned-optimizer") -> Weights:
     """Read θ, every byte of it verified.
 
+    Args:
+        path: The file.
+        kind: What it is to be of.
+
     Raises:
-        ArtifactError: If there is none at ``path``, or it is damaged, or made for another version
-            of the update rule.
+        ArtifactError: If there is none at ``path``, or it is damaged, or made for something else
+            or another version of the update rule.
     """
     artifact = read_artifact(path)
-    kind, rule = artifact.description.get("kind"), artifact.description.get("rule")
-    if kind != KIND:
+    given, rule = artifact.description.get("kind"), artifact.description.get("rule")
+    if given != kind:
+        command = "metaopt train optimizer" + " --schedule" * (kind == "learned-schedule")
         raise ArtifactError(
-            f"path={str(path)!r} given, an artifact of kind {kind!r}; expected {KIND!r}, as "
-            "`metaopt train optimizer` writes."
+            f"path={str(path)!r} given, an artifact of kind {given!r}; expected {kind!r}, as "
+            f"`{command}` writes."
         )
-    if rule != RULE:
+    if rule != RULES[kind]:
         raise ArtifactError(
             f"path={str(path)!r} given, weights for version {rule!r} of the update rule; expected "
-            f"version {RULE}: train them anew, or leave the argument out to use the shipped ones."
+            f"version {RULES[kind]}: train them anew, or leave the argument out to use those "
+            "shipped."
         )
     theta = {name: torch.tensor(array) for name, array in artifact.tensors.items()}
     _check(path, theta)

@@ -75,7 +75,9 @@ class Runs:
         self._device, self._n_jobs, self._weights = device, n_jobs, weights
         self._report = report
         self._digest = load_weights(weights or shipped_path(LEARNED)).digest
-        self._schedule_digest = load_weights(shipped_path("schedule")).digest
+        self._schedule_digest = load_weights(
+            shipped_path("schedule"), kind="learned-schedule"
+        ).digest
         self._task_digests: dict[str, str] = {}
         self._known = self._read()
 
