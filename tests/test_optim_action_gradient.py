@@ -63,7 +63,7 @@ def finite_differences(batch: TaskBatch, theta: Tensor, size: float) -> Tensor:
 
 def no_noise(n: int, n_tensors: int) -> ActionNoise:
     zeros = torch.zeros(n, n_tensors, N_BIASES)
-    return ActionNoise(zeros, zeros[:, :1], zeros[:, :1])
+    return ActionNoise(zeros, zeros[:, :1], zeros[:, :1], torch.tensor(SIZES))
 
 
 def gradient_of(

@@ -182,11 +182,11 @@ def test_a_state_that_is_cleared_begins_anew(make: Make) -> None:
     train(optimizer, 2)
     optimizer.state.clear()
     train(optimizer, 1)
-    moments = [optimizer.state[p]["exp_avg"] for p in all_params(optimizer)]
+    squares = [optimizer.state[p]["exp_avg_sq"] for p in all_params(optimizer)]
     grads = [p.grad for p in all_params(optimizer)]
-    # One step after zero: the moment is a share of the gradient.
-    for m, g in zip(moments, grads, strict=True):
-        torch.testing.assert_close(m / m.norm(), g / g.norm())
+    # One step after zero: the second moment is a share of the gradient's square.
+    for v, g in zip(squares, grads, strict=True):
+        torch.testing.assert_close(v / v.norm(), g.square() / g.square().norm())
 
 
 def test_names_of_parameters_are_kept(make: Make) -> None:

@@ -173,7 +173,7 @@ def test_beside_the_cpu_no_step_asks_for_a_value(weights: str, path: dict[str, A
         p.grad = torch.empty_like(p)
     for _ in range(3):
         optimizer.step(loss=torch.empty((), device="meta"))
-    assert optimizer.state[params[0]]["exp_avg"].device.type == "meta"
+    assert optimizer.state[params[0]]["offset"].device.type == "meta"
     with pytest.raises(NotImplementedError, match="meta"):
         optimizer.learning_rates()
 
@@ -285,14 +285,76 @@ def test_no_gradient_poisons_the_state(weights: str, path: dict, bad: float) -> 
     assert loss_of(params).item() < before
 
 
-def test_past_the_total_it_warns_once_and_learning_rates_stay_small(weights: str) -> None:
+def test_past_the_total_it_warns_once_and_stays_at_the_average(weights: str) -> None:
     optimizer = LSTMOptimizer(some_params(), weights=weights, total_steps=4)
     train(optimizer, 4)
     with pytest.warns(WarmStartWarning, match="total_steps=4"):
         train(optimizer, 1)
-    before = max(optimizer.learning_rates().values())
+    after = train(optimizer, 3)
+    optimizer.eval()
+    assert all(
+        torch.equal(p, q) for p, q in zip(optimizer.param_groups[0]["params"], after, strict=True)
+    )
+
+
+@pytest.mark.parametrize("path", [{}, {"foreach": True}, {"foreach": False}], ids=str)
+@pytest.mark.parametrize("n_steps", [1, 5])
+def test_evaluated_it_is_where_the_total_would_have_left_it(
+    tmp_path: Path, path: dict, n_steps: int
+) -> None:
+    # What a trained controller decides depends on the total.
+    untrained = tmp_path / "w.safetensors"
+    save_weights(untrained, init_theta(torch.Generator().manual_seed(0)), {})
+    ended, open_end = (
+        LSTMOptimizer(some_params(), weights=untrained, total_steps=total, **path)
+        for total in (n_steps, 15)
+    )
+    train(ended, n_steps)
+    between = train(open_end, n_steps)
+    open_end.eval()
+    torch.testing.assert_close(train(open_end, 0), train(ended, 0))
+    assert n_steps == 1 or not torch.equal(train(open_end, 0)[0], between[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_to_evaluate_and_go_on_changes_nothing(weights: str, dtype: torch.dtype) -> None:
+    def run(judged: bool) -> list[Tensor]:
+        params = [p.detach().to(dtype).requires_grad_() for p in some_params()]
+        optimizer = LSTMOptimizer(params, weights=weights, total_steps=20)
+        for _ in range(3):
+            before = train(optimizer, 2)
+            if judged:
+                optimizer.eval()
+                at_average = train(optimizer, 0)
+                optimizer.eval()
+                torch.testing.assert_close(train(optimizer, 0), at_average, rtol=0, atol=0)
+                assert not torch.equal(at_average[0], before[0])
+                optimizer.train()
+                tolerance = 0.01 if dtype == torch.bfloat16 else 1e-5
+                torch.testing.assert_close(
+                    train(optimizer, 0), before, rtol=tolerance, atol=tolerance
+                )
+        return train(optimizer, 2)
+
+    tolerance = 0.03 if dtype == torch.bfloat16 else 1e-4
+    torch.testing.assert_close(run(True), run(False), rtol=tolerance, atol=tolerance)
+
+
+def test_training_goes_on_from_the_average_too(weights: str) -> None:
+    optimizer = LSTMOptimizer(some_params(), weights=weights)
     train(optimizer, 3)
-    assert 0 < max(optimizer.learning_rates().values()) < 100 * before
+    optimizer.eval()
+    before = loss_of(optimizer.param_groups[0]["params"]).item()
+    train(optimizer, 5)
+    optimizer.eval()
+    assert loss_of(optimizer.param_groups[0]["params"]).item() < before
+
+
+def test_what_has_taken_no_step_is_its_own_average() -> None:
+    optimizer = LSTMOptimizer(some_params())
+    optimizer.eval()
+    optimizer.train()
+    assert all(map(torch.equal, train(optimizer, 0), some_params()))
 
 
 @pytest.mark.parametrize("wrong", [0, -5, math.nan, math.inf])
@@ -424,7 +486,8 @@ def test_weights_of_another_kind_or_version_are_refused(tmp_path: Path) -> None:
     theta = {k: v.numpy() for k, v in init_theta(torch.Generator().manual_seed(5)).items()}
     path = tmp_path / "w.safetensors"
     for description, said in (
-        ({"kind": "learned-optimizer", "rule": 0}, "version 0 of the update rule"),
+        ({"kind": "learned-optimizer", "rule": 1}, "version 1 of the update rule"),
+        ({"kind": "learned-schedule", "rule": 1}, "`metaopt train optimizer` writes"),
         ({"kind": "portfolio"}, "kind 'portfolio'"),
     ):
         write_artifact(path, theta, description)
@@ -444,8 +507,8 @@ def test_weights_of_a_wrong_shape_or_not_finite_are_not_written(tmp_path: Path) 
 def test_the_shipped_weights_are_small_and_say_how_they_were_made() -> None:
     from metaopt.optim.weights import shipped_path
 
-    for name in ("lstm", "schedule"):
-        loaded = load_weights(shipped_path(name))
+    for name, kind in (("lstm", "learned-optimizer"), ("schedule", "learned-schedule")):
+        loaded = load_weights(shipped_path(name), kind=kind)
         seeds = loaded.record["seeds"]
         assert len(seeds) >= 3
         assert max(seeds, key=lambda seed: seeds[seed]["score"]) == loaded.record["chosen"]

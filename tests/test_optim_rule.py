@@ -81,37 +81,62 @@ def test_the_lstm_is_that_of_torch() -> None:
     torch.testing.assert_close(actions, controller.actions(theta, new))
 
 
-def test_untrained_it_is_adam_with_a_schedule() -> None:
-    params, _, taken = trained(untrained(), some_params(), n_steps=8)
+def test_untrained_it_is_schedule_free_adamw_and_ends_as_its_average() -> None:
+    library = pytest.importorskip("schedulefree")
+    params, _, taken = trained(untrained(), some_params(), n_steps=20, weight_decay=0.1)
     expected = [p.clone().requires_grad_() for p in some_params()]
-    adam = torch.optim.Adam([{"params": [p]} for p in expected], eps=rule.EPS)
+    other = library.AdamWScheduleFree(
+        [{"params": [p]} for p in expected],
+        betas=rule.BETAS,
+        eps=rule.EPS,
+        weight_decay=0.1,
+        r=rule.NEWEST_WEIGHT - 1,
+        weight_lr_power=0.0,
+    )
+    other.train()
     for coefficients in taken:
-        for group, rate in zip(adam.param_groups, coefficients.rate, strict=True):
+        for group, rate in zip(other.param_groups, coefficients.rate, strict=True):
             group["lr"] = float(rate)
         for p in expected:
             p.grad = 2 * (p.detach() - 1)
-        adam.step()
+        other.step()
+    other.eval()
     torch.testing.assert_close(params, [p.detach() for p in expected])
 
 
-def test_the_schedule_warms_up_and_decays_to_nearly_zero() -> None:
-    steps = torch.arange(1000.0)
-    factor = rule.schedule(read_clock(steps, torch.tensor([1000.0])))
-    peak = int(factor.argmax())
-    assert 40 <= peak <= 60
-    assert factor[0] == pytest.approx(1 / 50)
-    assert torch.all(factor[:peak].diff() > 0)
-    assert torch.all(factor[peak:].diff() <= 0)
-    assert factor[-1] == pytest.approx(0.01)
-    beyond = rule.schedule(read_clock(torch.tensor([1500.0]), torch.tensor([1000.0])))
-    assert float(beyond) == pytest.approx(0.01)
+def test_parameters_are_between_average_and_fast_point_until_the_last_step() -> None:
+    _, state, taken = trained(some_theta(), some_params(), n_steps=19)
+    assert torch.all(state.memory[:, memory.INTERPOLATION] == torch.tensor(rule.BETAS[0]))
+    assert all(torch.all(coefficients.stay < rule.BETAS[0]) for coefficients in taken)
+    _, state, taken = trained(some_theta(), some_params(), n_steps=20)
+    assert torch.all(state.memory[:, memory.INTERPOLATION] == 1)
+    assert torch.all(taken[0].stay == 0)  # the first step is the whole average
 
 
-@pytest.mark.parametrize("total", [math.nan, 0.0, -3.0])
-def test_without_a_total_the_schedule_decays_slowly(total: float) -> None:
-    factor = rule.schedule(read_clock(torch.tensor([100.0, 10_000.0]), torch.tensor([total])))
-    assert 0.8 < factor[0] < 1
-    assert 0.1 < factor[1] < 0.5
+def test_whoever_moves_the_parameters_moves_average_and_fast_point_too() -> None:
+    shapes = shape_features(SHAPES)
+
+    def run(shift: float) -> list[Tensor]:
+        params, state, _ = trained(untrained(), some_params(), n_steps=5, total_steps=8)
+        moved = [p + shift for p in params]
+        for _ in range(3):
+            zeros = [torch.zeros_like(p) for p in moved]
+            moved, state, _ = rule.update(
+                untrained(), moved, zeros, state, shapes=shapes, total_steps=8
+            )
+        return moved
+
+    torch.testing.assert_close(run(0.5), [p + 0.5 for p in run(0.0)])
+
+
+@pytest.mark.parametrize("total", [1000.0, math.nan, 0.0, -3.0])
+def test_the_schedule_warms_up_and_stays(total: float) -> None:
+    steps = torch.arange(1500.0)
+    factor = rule.schedule(read_clock(steps, torch.tensor([total])))
+    n_warm = 50 if total > 0 else 20
+    assert factor[0] == pytest.approx(1 / n_warm)
+    assert torch.all(factor[:n_warm].diff() > 0)
+    assert torch.all(factor[n_warm - 1 :] == 1)
 
 
 def test_a_batch_of_tasks_is_trained_as_each_alone() -> None:
@@ -168,7 +193,7 @@ def test_whatever_comes_the_state_stays_finite(loss: float, gradient: float) -> 
         params, state, _ = rule.update(
             theta, params, gradients, state, torch.tensor(loss), shapes=shapes, total_steps=2
         )
-    assert all(t.isfinite().all() for t in (*params, *state.exp_avg, *state.exp_avg_sq))
+    assert all(t.isfinite().all() for t in (*params, *state.offset, *state.exp_avg_sq))
     assert state.memory.isfinite().all()
     assert state.hidden.isfinite().all()
 
@@ -197,14 +222,24 @@ def test_before_the_first_step_only_the_parameters_are_known() -> None:
 
 def test_statistics_are_those_of_the_tensors_after_a_step() -> None:
     params = some_params()
-    new, state, _ = trained(some_theta(), params, n_steps=1)
-    for row, before, after, m, v in zip(
-        state.memory, params, new, state.exp_avg, state.exp_avg_sq, strict=True
+    new, state, _ = trained(some_theta(), params, n_steps=2)
+    middle, earlier, _ = trained(some_theta(), params, n_steps=1)
+    for row, first, before, after, d, v, seen in zip(
+        state.memory,
+        params,
+        middle,
+        new,
+        state.offset,
+        state.exp_avg_sq,
+        earlier.memory,
+        strict=True,
     ):
         g = 2 * (before - 1)
-        logs = [x.square().mean().sqrt().log() for x in (g, m, v.sqrt(), after, before, g)]
-        torch.testing.assert_close(row[memory.LOGS], torch.stack(logs))
-        cosine = (g * m).sum() / (g.norm() * m.norm())
+        logs = [x.square().mean().sqrt().log() for x in (g, d, v.sqrt(), after, first)]
+        torch.testing.assert_close(row[memory.LOGS][:-1], torch.stack(logs))
+        usual = seen[memory.LOG_USUAL_GRADIENT][0]
+        assert row[memory.LOGS][-1] == pytest.approx(float(usual + (logs[0] - usual) / 1.3))
+        cosine = (g * d).sum() / (g.norm() * d.norm())
         torch.testing.assert_close(row[memory.COSINE].squeeze(), cosine)
 
 
@@ -227,16 +262,6 @@ def test_features_are_of_moderate_size_and_flag_what_is_unknown() -> None:
     changed = (known != unknown).any(0)
     assert changed.sum() == 4
     assert torch.all(unknown[:, changed] == 0)
-
-
-def test_tied_the_user_s_learning_rate_is_kept_and_one_factor_serves_all() -> None:
-    _, _, taken = trained(untrained(), some_params(), tied=True, lr=0.003)
-    peak = max(float(coefficients.rate.max()) for coefficients in taken)
-    assert peak == pytest.approx(0.003 * 0.95, rel=0.06)
-    _, _, taken = trained(some_theta(), some_params(), tied=True, lr=0.003)
-    for coefficients in taken:
-        assert torch.all(coefficients.rate == coefficients.rate[0])
-        assert torch.all(coefficients.beta1 == coefficients.beta1[0])
 
 
 def test_the_learning_rate_of_matrices_follows_their_size() -> None:

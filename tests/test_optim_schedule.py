@@ -28,7 +28,8 @@ if hasattr(torch.optim, "Muon"):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_lively_weights(tmp_path_factory.mktemp("weights") / "lively.safetensors")
+    path = tmp_path_factory.mktemp("weights") / "lively.safetensors"
+    return write_lively_weights(path, kind="learned-schedule")
 
 
 def some_params() -> list[Tensor]:
@@ -72,7 +73,8 @@ def test_untrained_it_is_warm_up_and_decay(tmp_path: Any) -> None:
     from metaopt.optim.controller import init_theta
     from metaopt.optim.weights import save_weights
 
-    save_weights(tmp_path / "w", init_theta(torch.Generator().manual_seed(0)), {"trained": False})
+    theta = init_theta(torch.Generator().manual_seed(0))
+    save_weights(tmp_path / "w", theta, {}, kind="learned-schedule")
     optimizer = OPTIMIZERS["Adam"](some_params())
     schedule = LearnedSchedule(optimizer, total_steps=100, weights=tmp_path / "w")
     rates = train(optimizer, schedule, 100)
@@ -108,7 +110,7 @@ def test_learning_rates_are_raised_within_limits_and_those_of_sgd_never(tmp_path
     theta = init_theta(torch.Generator().manual_seed(0))
     theta["output_bias"][0] = 2.0  # e^2 times the learning rate
     theta["output_bias"][1] = 1.0  # more momentum
-    save_weights(tmp_path / "w", theta, {"trained": False})
+    save_weights(tmp_path / "w", theta, {}, kind="learned-schedule")
 
     def largest(optimizer: torch.optim.Optimizer) -> float:
         schedule = LearnedSchedule(optimizer, total_steps=20, weights=tmp_path / "w")

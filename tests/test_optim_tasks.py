@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metaopt.optim import controller
+from metaopt.optim import controller, rule, schedule_rule
+from metaopt.optim import memory as columns
 from metaopt.optim.batched_rules import AdamWCosine, LearnedRule
-from metaopt.optim.features import shape_features
+from metaopt.optim.features import Shapes, read_clock, shape_features
 from metaopt.optim.optimizer import LSTMOptimizer
-from metaopt.optim.rule import init_state, update
+from metaopt.optim.rule import RuleState, init_state
 from metaopt.optim.tasks import Architecture, TaskBatch, TaskSpec, build_model, make_batch
 from metaopt.optim.tasks.distribution import SMALL_TASK, sample_spec
 from metaopt.optim.tasks.functions import truth_tables
@@ -195,6 +196,62 @@ def learned_rule(batch: TaskBatch, horizon: int, *, tied: bool = False) -> Learn
     )
 
 
+Step = tuple[list[Tensor], RuleState]
+
+
+def optimized(
+    theta: controller.Theta,
+    params: list[Tensor],
+    grads: list[Tensor],
+    state: RuleState,
+    losses: Tensor,
+    shapes: Shapes,
+    total_steps: Tensor,
+    lr: Tensor,
+) -> Step:
+    new, state, _ = rule.update(
+        theta,
+        params,
+        grads,
+        state,
+        losses,
+        shapes=shapes,
+        total_steps=total_steps,
+        lr=lr,
+        n_batch=1,
+    )
+    return new, state
+
+
+def scheduled(
+    theta: controller.Theta,
+    params: list[Tensor],
+    grads: list[Tensor],
+    state: RuleState,
+    losses: Tensor,
+    shapes: Shapes,
+    total_steps: Tensor,
+    lr: Tensor,
+) -> Step:
+    """Tensor by tensor; the offset is the first moment."""
+    clock = read_clock(state.steps, total_steps[:, None])
+    actions, memory, hidden = rule.decide(theta, state.memory, state.hidden, clock, losses, shapes)
+    beta1, beta2, eps = (torch.tensor([x]) for x in (*rule.BETAS, rule.EPS))
+    options = rule.Options(lr[:, None], torch.zeros(1), beta1, beta2, eps)
+    coefficients, memory = schedule_rule.plan(actions, memory, clock, shapes, options)
+    stepped = []
+    for index, tensors in enumerate(
+        zip(params, grads, state.offset, state.exp_avg_sq, strict=True)
+    ):
+        own = coefficients.factors()[:, index]
+        own = own.reshape(*own.shape, *(1,) * (tensors[0].ndim - 1))
+        stepped.append(schedule_rule.apply(*tensors, *own.unbind(1)))
+    sums = torch.stack([rule.sums_of(*of, n_batch=1) for of in stepped], -2)
+    memory = columns.see_sums(memory, sums, shapes.sizes, state.steps)
+    new, _, moments, squares = (list(parts) for parts in zip(*stepped, strict=True))
+    return new, RuleState(state.steps + 1, memory, hidden, moments, squares)
+
+
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("name", ["mlp", "conv"])
 def test_the_flat_rule_does_what_the_rule_does_on_tensors(name: str, tied: bool) -> None:
@@ -207,17 +264,15 @@ def test_the_flat_rule_does_what_the_rule_does_on_tensors(name: str, tied: bool)
         inputs, labels = batch.minibatch(torch.tensor(step))
         gradients, losses = batch.gradients(reference, inputs, labels)
         parameters, state = learned.update(parameters, gradients, state, losses, step)
-        reference, own, _ = update(
+        reference, own = (scheduled if tied else optimized)(
             controller.unflatten(thetas),
             reference,
             gradients,
             own,
             torch.where(shown, losses, torch.nan),
-            shapes=shape_features(batch.shapes),
-            total_steps=total_steps,
-            lr=lr,
-            n_batch=1,
-            tied=tied,
+            shape_features(batch.shapes, tied=tied),
+            total_steps,
+            lr,
         )
     for flat, whole in zip(parameters, reference, strict=True):
         torch.testing.assert_close(flat, whole, rtol=1e-4, atol=1e-5)

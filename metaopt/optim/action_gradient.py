@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 
 from metaopt.optim import memory as columns
-from metaopt.optim.action_noise import SIZES, ActionNoise
+from metaopt.optim.action_noise import ActionNoise
 from metaopt.optim.batched_rules import FlatState, LearnedRule
 from metaopt.optim.tasks import TaskBatch
 from metaopt.optim.unroll import bounded_log_losses
@@ -116,7 +116,7 @@ def _train(
     parameters = [tensor.clone().requires_grad_(exact) for tensor in batch.initial]
     state = rule.begin([tensor.detach() for tensor in parameters])
     device = state.steps.device
-    weights = torch.tensor(SIZES, device=device) ** -2 / (horizon * state.steps.shape[1])
+    weights = noise.sizes**-2 / (horizon * state.steps.shape[1])
     run = _Run(log_losses=state.steps)
     gradients_of: Callable[..., tuple[list[Tensor], Tensor]] = (
         batch.differentiable_gradients if exact else batch.gradients

@@ -106,12 +106,12 @@ def interpolate(param: Tensor, state: Mapping[str, Tensor], share: float) -> Non
         state: Its state; offset and memory change.
         share: Of the average in the parameter, afterwards.
     """
-    between = state["memory"][columns.INTERPOLATION]
+    between = state["memory"][columns.INTERPOLATION.start]
     offset = plain(state["offset"])
     dtype, device = offset.dtype, offset.device
     back = rule.offsets_back(between).to(device, dtype)
     value = plain(param)
-    before = value.to(dtype)
+    before = value.to(dtype, copy=True)
     # The offset of the fast point from the average, and how much of it the parameter is to have.
     value.copy_(before + offset * ((1 - share) * (1 + back) - back))
     offset.add_(before - value.to(dtype))
