@@ -83,13 +83,12 @@ def test_the_lstm_is_that_of_torch() -> None:
 
 def test_untrained_it_is_schedule_free_adamw_and_ends_as_its_average() -> None:
     library = pytest.importorskip("schedulefree")
-    params, _, taken = trained(untrained(), some_params(), n_steps=20, weight_decay=0.1)
+    params, _, taken = trained(untrained(), some_params(), n_steps=20)
     expected = [p.clone().requires_grad_() for p in some_params()]
     other = library.AdamWScheduleFree(
         [{"params": [p]} for p in expected],
         betas=rule.BETAS,
         eps=rule.EPS,
-        weight_decay=0.1,
         r=rule.NEWEST_WEIGHT - 1,
         weight_lr_power=0.0,
     )

@@ -8,6 +8,7 @@ Each takes lists of plain tensors (real, on one device) and the factors ``[T, 6]
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ from metaopt.optim import memory as columns
 from metaopt.optim import rule
 from metaopt.optim.arrays import Array
 
-_IN_CACHE: Final = 1 << 16  # numbers of a tensor that are updated together
+_IN_CACHE: Final = 1 << 17  # numbers of a tensor that are updated together
 # Steps after which Adam's bias corrections are 1: plan has them.
 _ALL_CORRECTED: Final = [torch.tensor(1e12)]
 
@@ -73,9 +74,10 @@ def many_at_once(
 ) -> Tensor | None:
     """With torch's operations on lists of tensors, without waiting for the device."""
     dtypes = [d.dtype for d in offset]
-    take2, decay, size, eps, back, leave = (
+    share, decay, *others, back, stay = factors.unbind(-1)
+    take2, keep, forward, leave, size, eps = (
         [own.to(dtype) for own, dtype in zip(column, dtypes, strict=True)]
-        for column in (*factors[:, :5].unbind(-1), 1 - factors[:, 5])
+        for column in (share, 1 - decay, -back, 1 - stay, *others)
     )
     g = [rule.finite(x.to(dtype)) for x, dtype in zip(grads, dtypes, strict=True)]
     d, v = list(offset), list(exp_avg_sq)
@@ -86,11 +88,10 @@ def many_at_once(
     torch._foreach_mul_(step, g)
     torch._foreach_mul_(step, size)
     p = [x.to(dtype) for x, dtype in zip(params, dtypes, strict=True)]
-    torch._foreach_add_(step, torch._foreach_mul(p, decay))
-    behind = torch._foreach_mul(d, back)
-    torch._foreach_add_(d, p)
-    torch._foreach_sub_(d, step)  # the fast point
-    torch._foreach_sub_(p, behind)  # the average
+    torch._foreach_add_(d, p)  # the fast point
+    torch._foreach_lerp_(p, d, forward)  # the average
+    torch._foreach_mul_(d, keep)
+    torch._foreach_sub_(d, step)
     torch._foreach_lerp_(p, d, leave)
     for target, value in zip(params, p, strict=True):
         if target is not value:
@@ -126,43 +127,49 @@ def fused_on_cpu(
     of a tensor is in the processor's cache.
     """
     sums = []
-    for p, g, d, v, (take2, decay, size, eps, back, stay) in zip(
-        params, grads, offset, exp_avg_sq, factors.tolist(), strict=True
-    ):
-        # Seen from the average, the fast point is so many offsets and so much of the average.
-        ahead, kept = 1 + (1 - decay) * back, 1 - decay
-        total = [0.0] * columns.N_SUMS
-        for part in zip(*(torch.split(x, _IN_CACHE) for x in (p, g, d, v)), strict=True):
-            p, g, d, v = part
-            square = g.dot(g).item()
-            if not math.isfinite(square):
-                g = rule.finite(g)
-                square = g.dot(g).item()
-            p.add_(d, alpha=-back)  # the average
-            d.mul_(ahead).add_(p, alpha=kept)
-            # Without a first moment, the gradient stands in for it, and stays as it is.
-            torch._fused_adamw_(
-                [d],
-                [g],
-                [g],
-                [v],
-                [],
-                _ALL_CORRECTED,
-                lr=size,
-                beta1=0.0,
-                beta2=1 - take2,
-                weight_decay=0.0,
-                eps=eps,
-                amsgrad=False,
-                maximize=False,
-            )
-            p.lerp_(d, 1 - stay)
-            d.sub_(p)
-            if observe:
-                found = (square, d.dot(d).item(), v.sum().item(), p.dot(p).item(), g.dot(d).item())
-                total = [x + y for x, y in zip(total, found, strict=True)]
-        sums.append(total)
+    for p, g, d, v, own in zip(params, grads, offset, exp_avg_sq, factors.tolist(), strict=True):
+        if len(p) <= _IN_CACHE:
+            sums.append(_fused(p, g, d, v, own, observe))
+        else:
+            parts = [slice(first, first + _IN_CACHE) for first in range(0, len(p), _IN_CACHE)]
+            found = [_fused(p[i], g[i], d[i], v[i], own, observe) for i in parts]
+            sums.append(tuple(map(sum, zip(*found, strict=True))))
     return torch.tensor(sums) if observe else None
+
+
+def _fused(
+    p: Tensor, g: Tensor, d: Tensor, v: Tensor, factors: Sequence[float], observe: bool
+) -> tuple[float, ...]:
+    """The step of a part of a tensor, and its sums, if asked for."""
+    take2, decay, size, eps, back, stay = factors
+    square = g.dot(g).item()
+    if not math.isfinite(square):
+        g = rule.finite(g)
+        square = g.dot(g).item()
+    d.add_(p)  # the fast point
+    if back:
+        p.lerp_(d, -back)  # the average
+    # Without a first moment, the gradient stands in for it, and stays as it is.
+    torch._fused_adamw_(
+        [d],
+        [g],
+        [g],
+        [v],
+        [],
+        _ALL_CORRECTED,
+        lr=size,
+        beta1=0.0,
+        beta2=1 - take2,
+        weight_decay=decay / size if size else 0.0,
+        eps=eps,
+        amsgrad=False,
+        maximize=False,
+    )
+    p.lerp_(d, 1 - stay)
+    d.sub_(p)
+    if not observe:
+        return ()
+    return square, d.dot(d).item(), v.sum().item(), p.dot(p).item(), g.dot(d).item()
 
 
 def sums_of_arrays(arrays: list[tuple[np.ndarray, ...]], grads: list[Tensor]) -> np.ndarray:

@@ -24,7 +24,8 @@ offset     as the parameters    from the parameters to the fast point
 
 Source: Schedule-Free AdamW (Defazio et al. 2024, The Road Less Scheduled). Departures: the offset
 is kept instead of the fast point itself, so that whoever changes the parameters moves all three;
-weights of the average grow with the steps; a controller; the end of a training of known length.
+weights of the average grow with the steps; weight decay is of the fast point; a controller; the
+end of a training of known length.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Coefficients(NamedTuple):
     Attributes:
         rate: The learning rate, in Adam's sense.
         take2: The share of the gradient's square in the new second moment: 1 - β2.
-        decay: The share of the parameter that is taken off the fast point.
+        decay: The share of the fast point that is taken off before the update.
         size: The factor of gradient / (root of the second moment + eps).
         eps: As above.
         back: The average is the parameters less so many offsets.
@@ -323,8 +324,9 @@ def apply(
     square = torch.lerp(square, gradient * gradient, take2)
     # The root of zero has no derivative.
     root = (square + columns.SMALLEST).sqrt()
-    average = parameter - back * offset
-    fast = torch.addcdiv(offset + (1 - decay) * parameter, gradient * -size, root + eps)
+    fast = offset + parameter
+    average = torch.lerp(parameter, fast, -back)
+    fast = torch.addcdiv(fast * (1 - decay), gradient * -size, root + eps)
     parameter = torch.lerp(fast, average, stay)
     return parameter, gradient, fast - parameter, square
 
