@@ -43,13 +43,17 @@ def train(optimizer, n_steps, schedule=None):
 learned = LSTMOptimizer(model.named_parameters(), total_steps=arguments.steps)
 print(f"After {half} steps of LSTMOptimizer: loss {train(learned, half):.4f}")
 
+learned.eval()  # the average of the steps so far is where to go on from
 rates = learned.learning_rates()
 fixed = torch.optim.AdamW(
     [{"params": [p], "lr": rates[name]} for name, p in model.named_parameters()], weight_decay=0.0
 )
 for p in model.parameters():
-    moments = {name: learned.state[p][name].clone() for name in ("exp_avg", "exp_avg_sq")}
-    fixed.state[p] = {"step": torch.tensor(float(half)), **moments}
+    fixed.state[p] = {
+        "step": torch.tensor(float(half)),
+        "exp_avg": torch.zeros_like(p),
+        "exp_avg_sq": learned.state[p]["exp_avg_sq"].clone(),
+    }
 schedule = torch.optim.lr_scheduler.LinearLR(fixed, 1.0, 0.0, total_iters=arguments.steps - half)
 print("Handed over at " + ", ".join(f"{name} {rate:.1e}" for name, rate in rates.items()))
 loss = train(fixed, arguments.steps - half, schedule)

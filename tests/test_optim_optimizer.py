@@ -516,3 +516,16 @@ def test_the_shipped_weights_are_small_and_say_how_they_were_made() -> None:
         assert shipped_path(name).stat().st_size < 1_000_000
         actions, _ = step(loaded.theta, torch.zeros(2, 32), torch.zeros(2, 27))
         assert actions.isfinite().all()
+
+
+def test_a_tensor_larger_than_the_processor_s_cache_is_trained_the_same(weights: str) -> None:
+    def run(**path: bool) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        p = torch.randn(1100, 250, generator=generator).requires_grad_()
+        optimizer = LSTMOptimizer([p], weights=weights, total_steps=9, weight_decay=0.1, **path)
+        for _ in range(4):
+            p.grad = torch.randn(p.shape, generator=generator)
+            optimizer.step(loss=1.0)
+        return p.detach(), optimizer.state[p]["memory"]
+
+    torch.testing.assert_close(run(fused=True), run(foreach=True), rtol=1e-4, atol=1e-5)
