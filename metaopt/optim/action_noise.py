@@ -15,7 +15,7 @@ from torch import Tensor
 from metaopt.optim.controller import N_ACTIONS
 from metaopt.optim.features import Shapes
 
-SIZES: Final = (0.3, 0.8, 0.4, 0.3)  # of the noise of each action
+SIZES: Final = (0.3, 0.8, 0.4, 0.5)  # of the noise of each action
 SIZES_OF_SCHEDULE: Final = (0.3, 0.3, 0.4, 0.3)
 _LATER: Final = 0.6  # sizes of the parts of a curve, of that which is the same everywhere
 _MIDDLE: Final = 0.6

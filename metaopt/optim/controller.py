@@ -28,7 +28,9 @@ from metaopt.optim.features import N_FEATURES
 
 Theta = dict[str, Tensor]
 
-N_ACTIONS: Final = 4  # learning rate, β1, β2, shrinking
+# Learning rate, newest in the average, β2, interpolation; of a schedule the second is β1, and the
+# last is not used.
+N_ACTIONS: Final = 4
 HIDDEN_SIZE: Final = 16
 _LONG_MEMORY: Final = 2.0  # bias of the forget gate: sigmoid(2) = 0.88 of the cell is kept
 

@@ -19,8 +19,8 @@ from metaopt.optim.arrays import Array, arrays_of
 N_SHAPE_FEATURES: Final = 7
 N_FEATURES: Final = 27
 # How far the controller may go, in log learning rate, log odds of the newest in the average (of a
-# schedule: logit β1), log (1 - β2).
-WIDEST_SHIFTS: Final = (4.0, 2.5, 3.0)
+# schedule: logit β1), log (1 - β2), logit of the interpolation.
+WIDEST_SHIFTS: Final = (4.0, 2.5, 3.0, 1.5)
 
 SMALLEST: Final = 1e-30
 # From the logarithms (rows: memory.WEIGHTS, then memory.LOGS) to features (columns).

@@ -37,7 +37,8 @@ LOG_GRADIENT: Final = slice(10, 11)
 LOG_PARAMETER: Final = slice(13, 14)
 LOG_FIRST_PARAMETER: Final = slice(14, 15)
 LOG_USUAL_GRADIENT: Final = slice(15, 16)
-# The share of the average in the parameters; a schedule has none.
+# The share of the average in the parameters; a schedule has none. Negative: they are at the
+# average for the time being.
 INTERPOLATION: Final = slice(16, 17)
 N_COLUMNS: Final = 17
 

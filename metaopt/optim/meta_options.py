@@ -100,14 +100,14 @@ class MetaTrainingOptions:
         return cls(
             **{
                 "noise": "actions",
-                "learning_rate": 0.004,
+                "learning_rate": 0.01,
                 "n_groups": 4,
                 "n_numbers": 2e6,
                 "most_pairs": 24,
                 "n_uses": 1,
                 "horizons": (24, 150, 300),
                 "n_curriculum": 150,
-                "n_decay": 600,
+                "n_decay": 360,
                 "averaging": 0.95,
                 "judge_every": 30,
                 "n_judged": 8,

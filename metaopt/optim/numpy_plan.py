@@ -55,9 +55,8 @@ class NumpyPlan:
         self._output_state, self._cell = small.hidden[:, :size], small.hidden[:, size:]
         self._logs = np.empty((n_tensors, 8), np.float32)
         self._ratios = np.empty((n_tensors, 5), np.float32)
-        self._shrinks = rule.WIDEST_SHRINK * small.shapes.is_matrix
         self._plain_rms = rule.PLAIN_RMS * (1 - small.shapes.is_matrix)
-        self._take2, self._newest = np.empty((2, n_tensors), np.float32)
+        self._take2, self._newest, self._usual = np.empty((3, n_tensors), np.float32)
         self._rates = np.empty((2, n_tensors), np.float32)
         # By the operation that made those of the state: others round otherwise.
         self._act()
@@ -71,8 +70,6 @@ class NumpyPlan:
         """
         self._options = options
         self._lr = options.lr * np.float32(rule.RELATIVE_RATE)
-        low = rule.LOWEST_INTERPOLATION
-        self._usual = np.clip(options.beta1, low, 1.0)
         self._known = total_steps is not None
         self._total = 1.0 if total_steps is None else total_steps
         self._length = 0.5 * math.log10(self._total) - 1
@@ -161,22 +158,20 @@ class NumpyPlan:
         """Work out what stays as it is until the controller runs again, or options change."""
         small, options = self._small, self._options
         actions, memory, shapes = small.actions, small.memory, small.shapes
-        shifts = np.exp(shapes.widest * np.tanh(actions[:, :3] / shapes.widest))
-        relative = self._lr * shifts[:, 0]
+        shifts = np.exp(shapes.widest * np.tanh(actions / shapes.widest))
         rms = np.exp(memory[:, columns.LOG_PARAMETER.start])
         low, high = rule.RMS_RANGE
         np.minimum(np.maximum(rms, low, out=rms), high, out=rms)
         rms *= shapes.is_matrix
         rms += self._plain_rms
         rate, decay = self._rates
-        np.multiply(relative, rms, out=rate)
-        np.maximum(np.tanh(actions[:, 3]), 0.0, out=decay)
-        decay *= self._shrinks
-        decay *= memory[:, columns.LOG_GRADIENT.start] > columns.NOTHING + 1  # it moves
-        decay *= relative
-        decay += rate * options.weight_decay
+        np.multiply(self._lr * shifts[:, 0], rms, out=rate)
+        np.multiply(rate, options.weight_decay, out=decay)
         np.minimum((1 - options.beta2) * shifts[:, 2], 1.0, out=self._take2)
         np.multiply(rule.NEWEST_WEIGHT, shifts[:, 1], out=self._newest)
+        odds = options.beta1 * shifts[:, 3]
+        share = odds / (1 - options.beta1 + odds)
+        np.clip(share, rule.LOWEST_INTERPOLATION, 1.0, out=self._usual)
 
     def forget(self) -> None:
         """Plan anew at the next step: what the state holds was changed."""

@@ -29,8 +29,8 @@ from metaopt.optim.packing import (
     SMALL,
     Pack,
     check_state,
-    interpolate,
     new_states,
+    put_at_average,
     state_dtype,
 )
 from metaopt.optim.stepping import choose_backend, take_planned_step, take_step
@@ -48,8 +48,8 @@ class LSTMOptimizer(torch.optim.Optimizer):
 
     A small pretrained LSTM looks at each tensor of the model (how its gradients, offset and size
     relate, not the numbers themselves), at the loss, and at how much of the training is done, and
-    sets the tensor's learning rate and what its running average forgets. All else is Schedule-Free
-    AdamW.
+    sets the tensor's learning rate, what its running average forgets, and how far from that the
+    gradients are taken. All else is Schedule-Free AdamW.
 
         optimizer = LSTMOptimizer(model.parameters(), total_steps=1000)
         for x, y in batches:
@@ -62,8 +62,8 @@ class LSTMOptimizer(torch.optim.Optimizer):
         params: As in every optimizer of torch: tensors, named tensors, or groups. Groups may have
             their own ``lr``, ``betas``, ``eps``, ``weight_decay``, ``total_steps``, ``maximize``.
         lr: A multiplier of the learning rates that the LSTM sets, and what schedulers change.
-        betas: The share of the average in the parameters while training goes on, at least 0.1 as
-            used here; and around which the LSTM sets the decay of the second moment.
+        betas: Around which the LSTM sets the share of the average in the parameters while training
+            goes on, and the decay of the second moment.
         eps: Beside the root of the second moment.
         weight_decay: Decoupled, times the learning rate of the tensor, as in AdamW.
         total_steps: How many steps the training has: the last leaves the parameters at their
@@ -221,20 +221,17 @@ class LSTMOptimizer(torch.optim.Optimizer):
 
         Training goes on well without :meth:`train`, but for one step from the average.
         """
-        self._interpolate(lambda _: 1.0)
+        self._put_at_average(stays=True)
 
     @torch.no_grad()
     def train(self) -> None:
         """Put the parameters back to where training goes on; the inverse of :meth:`eval`."""
-        self._interpolate(lambda group: max(float(group["betas"][0]), rule.LOWEST_INTERPOLATION))
+        self._put_at_average(stays=False)
 
-    def _interpolate(self, share: Callable[[Mapping[str, Any]], float]) -> None:
-        """Move the parameters to where the average has this share in them."""
-        for group in self.param_groups:
-            for param in group["params"]:
-                own = self.state.get(param)
-                if own:
-                    interpolate(param, own, share(group))
+    def _put_at_average(self, *, stays: bool) -> None:
+        for param, own in self.state.items():
+            if own:
+                put_at_average(param, own, stays=stays)
         for pack in self._packs.values():
             if pack.plan is not None:
                 pack.plan.forget()

@@ -98,24 +98,25 @@ def check_state(state: Mapping[str, Tensor], param: Tensor, hidden_size: int) ->
         )
 
 
-def interpolate(param: Tensor, state: Mapping[str, Tensor], share: float) -> None:
-    """Move a parameter between its average and its fast point, both of which stay.
+def put_at_average(param: Tensor, state: Mapping[str, Tensor], *, stays: bool) -> None:
+    """Move a parameter to its average or, from there, back; average and fast point stay.
 
     Args:
         param: The parameter.
         state: Its state; offset and memory change.
-        share: Of the average in the parameter, afterwards.
+        stays: Whether it is to be at the average.
     """
-    between = state["memory"][columns.INTERPOLATION.start]
-    offset = plain(state["offset"])
+    column = state["memory"][columns.INTERPOLATION.start]
+    offset, value = plain(state["offset"]), plain(param)
     dtype, device = offset.dtype, offset.device
-    back = rule.offsets_back(between).to(device, dtype)
-    value = plain(param)
+    share = column.abs().clamp(rule.LOWEST_INTERPOLATION, 1.0)
+    back = rule.offsets_back(column).to(device, dtype)
     before = value.to(dtype, copy=True)
-    # The offset of the fast point from the average, and how much of it the parameter is to have.
-    value.copy_(before + offset * ((1 - share) * (1 + back) - back))
+    # The fast point is 1 + back offsets from the average.
+    ahead = 0.0 if stays else (1 - share.to(device, dtype)) * (1 + back)
+    value.copy_(before + offset * (ahead - back))
     offset.add_(before - value.to(dtype))
-    between.fill_(share)
+    column.copy_(-share if stays else share)
 
 
 def all_reduced(sums: Tensor, params: Sequence[Tensor]) -> Tensor:

@@ -83,7 +83,8 @@ def plan(
     """
     xp = arrays_of(memory)
     actions = xp.spread(actions.mean(-2)[..., None, :], actions.shape)
-    shifts = xp.exp(shapes.widest * xp.tanh(actions[..., :3] / shapes.widest))
+    widest = shapes.widest[:3]
+    shifts = xp.exp(widest * xp.tanh(actions[..., :3] / widest))
     rate = options.lr * schedule(clock) * shifts[..., 0]
     odds = options.beta1 * shifts[..., 1]  # of the old moment, against the gradient
     take1 = (1 - options.beta1) / (1 - options.beta1 + odds)
