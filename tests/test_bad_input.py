@@ -197,16 +197,31 @@ def test_histories_without_a_single_loss_say_nothing_and_warn() -> None:
 @pytest.mark.parametrize(
     ("X", "y"),
     [
-        (np.ones((1, 3)), np.array([0])),
-        (np.random.default_rng(0).normal(size=(20, 3)), np.zeros(20)),
+        (np.ones((2, 3)), np.array([0, 1])),
         (np.full((20, 3), np.nan), np.arange(20) % 2),
         (np.ones((20, 3)), np.arange(20) % 2),
         (pd.DataFrame({"a": [None] * 20, "b": ["x"] * 20}), np.arange(20) % 2),
     ],
-    ids=["one row", "one class", "all missing", "constant", "constant text"],
+    ids=["two rows", "all missing", "constant", "constant text"],
 )
 def test_degenerate_data_are_served(X: Any, y: Any) -> None:
     task = describe(X, y)
+    sampler = WarmStartSampler(estimator=ESTIMATOR, task=task, exclude="similar", seed=0)
+    assert by(sampler) == {"meta-learner"}
+    assert len(suggest(ESTIMATOR, task=task, n=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("X", "y"),
+    [
+        (np.ones((1, 3)), np.array([0])),
+        (np.random.default_rng(0).normal(size=(20, 3)), np.zeros(20)),
+    ],
+    ids=["one row", "one class"],
+)
+def test_constant_targets_warn_and_are_served(X: Any, y: Any) -> None:
+    with pytest.warns(WarmStartWarning, match="y has the same value"):
+        task = describe(X, y)
     sampler = WarmStartSampler(estimator=ESTIMATOR, task=task, exclude="similar", seed=0)
     assert by(sampler) == {"meta-learner"}
     assert len(suggest(ESTIMATOR, task=task, n=2)) == 2
