@@ -30,6 +30,7 @@ from warmstart.sklearn.delegation import DelegatesToBest
 from warmstart.sklearn.early_stopping import tree_parameter
 from warmstart.sklearn.failures import all_failed, warn_of_failures
 from warmstart.sklearn.folds import Work
+from warmstart.sklearn.other_names import tells_other_names
 from warmstart.sklearn.processes import Workers
 from warmstart.sklearn.progress import ProgressBar, quiet
 from warmstart.sklearn.records import Record, digest
@@ -40,6 +41,7 @@ from warmstart.sklearn.scoring import Scoring, read_scoring
 from warmstart.sklearn.spaces import seen_space, suggested, tuned_space
 from warmstart.sklearn.tuned_space import TunedSpace
 from warmstart.space import SearchSpace
+from warmstart.target import refuse_incomplete
 
 _KINDS: Final = {"classifier": "classification", "regressor": "regression"}
 # Medians of few trials, or of one fold, say little.
@@ -52,7 +54,9 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
 
     It is used like ``RandomizedSearchCV``. What is tuned may be left out: then it is inferred
     for every part of the estimator that is known, and what you set yourself to another value
-    than the default stays as you set it. ``space_`` shows it, also before ``fit``.
+    than the default stays as you set it. ``space_`` shows it, also before ``fit``. Where
+    ``max_iter`` is tuned, trials with few iterations warn that they have not converged, and are
+    judged by their scores; ``LogisticRegression(max_iter=5000)`` leaves it at that.
 
     Runs with ``random_state`` are repeatable, also with ``n_jobs``. Where the folds of one trial
     don't keep the processes busy (5 folds on 2), trials are proposed several at a time, which
@@ -121,6 +125,7 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
         True
     """
 
+    @tells_other_names
     def __init__(
         self,
         estimator: Any,
@@ -172,8 +177,8 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
                 who request it.
 
         Raises:
-            ValueError: If an argument can't be used, no trial has a score, or ``study`` has
-                trials of other data.
+            ValueError: If an argument can't be used, a target is missing or infinite, no trial
+                has a score, or ``study`` has trials of other data.
             SearchSpaceError: If the space can't be used, or an estimator lacks a parameter.
         """
         check_arguments(self)
@@ -184,6 +189,8 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
             raise ValueError(
                 f"This {type(self).__name__} requires y to be passed, but the target y is None."
             )
+        if y is not None and get_tags(self).estimator_type in _KINDS:
+            refuse_incomplete(y)
         to = routed(self, candidates, scoring, params)
         splitter = check_cv(self.cv, y, classifier=is_classifier(self))
         splits = list(splitter.split(X, y, **to.split))
