@@ -239,6 +239,7 @@ class TestTrain:
         code, _, err = metaopt("train", "--store", tmp_path / "no", "--out", tmp_path / "a")
         assert code == 2
         assert err.count("\n") == 1
+        assert err.endswith("which is not there; expected a history store.\n")
         assert not (tmp_path / "no").exists()
 
 

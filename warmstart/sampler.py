@@ -361,7 +361,7 @@ class WarmStartSampler(BaseSampler):
             + (
                 f"{type(self._then).__name__} decides, as nothing is known of how they compare."
                 if known is None
-                else f"they were compared on {len(known[1])} source tasks."
+                else f"they were compared on {_counted(len(known[1]), 'source task')}."
             )
         )
         if known is None:
@@ -538,15 +538,16 @@ class WarmStartSampler(BaseSampler):
             if self._estimator is not None or kept.is_part:
                 how = "of one branch" if kept.is_part else "given"
             _logger.info(
-                f"{source.estimator.name} ({how}): {len(source.prior.tasks)} source tasks, "
+                f"{source.estimator.name} ({how}): "
+                f"{_counted(len(source.prior.tasks), 'source task')}, "
                 f"{len(source.excluded)} excluded."
             )
             if source.similar:
                 alike = "; ".join(f"{t.name or t.id} ({a.reason})" for t, a in source.similar[:5])
                 n_excluded = sum(task in source.excluded for task, _ in source.similar)
+                tasks = _counted(len(source.similar), "training task")
                 _logger.info(
-                    f"{len(source.similar)} training tasks look like this data, {n_excluded} of "
-                    f"them excluded: {alike}."
+                    f"This data looks like that of {tasks} ({n_excluded} excluded): {alike}."
                 )
             self._warn_of_another_artifact(trials)
         for name in sorted(set(known) - kept.reported_names):
@@ -582,12 +583,21 @@ def _said(study: Study, trial: FrozenTrial) -> Provenance | None:
     return read_provenance(study._storage.get_trial(trial._trial_id).user_attrs)
 
 
+def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
+    """Values that ``study.enqueue_trial`` gave a trial; none if it was not enqueued."""
+    return dict(trial.system_attrs.get("fixed_params", {}))
+
+
 def _fixed(study: Study, trial: FrozenTrial) -> dict[str, Any]:
     """Values that the trial will have: enqueued ones, and those of a ``PartialFixedSampler``."""
     # What a HyperbandPruner shows of a study has no sampler.
     sampler = getattr(study, "sampler", None)
     partly = sampler._fixed_params if isinstance(sampler, PartialFixedSampler) else {}
-    return {**partly, **trial.system_attrs.get("fixed_params", {})}
+    return {**partly, **enqueued_params(trial)}
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _checked_seed(seed: object) -> int:
