@@ -227,6 +227,19 @@ def test_constant_targets_warn_and_are_served(X: Any, y: Any) -> None:
     assert len(suggest(ESTIMATOR, task=task, n=2)) == 2
 
 
+@pytest.mark.parametrize("estimator", ["sklearn.svm.SVR", {"a": "SVR", "b": "my.Model"}])
+def test_a_task_of_another_kind_than_the_estimator_warns_once(estimator: Any) -> None:
+    ratings = np.arange(60) % 5
+    task = describe(np.eye(60), ratings)
+    own = [History.from_trials(TaskInfo("my.Model", "t", "x", "own"), [Trial({"C": 1.0}, 0.1)])]
+    with pytest.warns(WarmStartWarning, match="kind='regression'") as caught:
+        WarmStartSampler(estimator=estimator, task=task, histories=own, seed=0)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    as_said = describe(np.eye(60), ratings, kind="regression")
+    WarmStartSampler(estimator=estimator, task=as_said, histories=own, seed=0)
+
+
 def test_no_rows_are_an_error() -> None:
     error_of(DescriptorError, lambda: describe(np.empty((0, 3)), np.empty(0)))
 

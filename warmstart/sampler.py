@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from warmstart.alignment import Alignment, merged
 from warmstart.artifact import Artifact
 from warmstart.branches import Branches, choose_branch, find_branches
+from warmstart.catalogue import known_estimator
 from warmstart.delegation import has_room, is_delegated, memoryless_tpe
 from warmstart.descriptor import TaskDescriptor
 from warmstart.distributions import parameter_of
@@ -131,6 +132,8 @@ class WarmStartSampler(BaseSampler):
         self._is_then_given = then is not None
         self._then = TPESampler(seed=seed) if then is None else then
         self._start_empty()
+        for name in self._given():
+            self._warn_of_another_kind(name)
         if self._estimator is not None and self._knowledge.source(self._estimator) is None:
             warnings.warn(
                 f"Nothing is known of {self._estimator}, or all of it is excluded, or its "
@@ -202,13 +205,14 @@ class WarmStartSampler(BaseSampler):
             said = {} if branches is None else {branches.parameter: "chooses between estimators"}
             return merged(found, said=said)
 
+    def _given(self) -> list[str]:
+        """The estimators that were given to the sampler."""
+        given = [self._estimator, *(self._choices or {}).values()]
+        return [name for name in dict.fromkeys(given) if name is not None]
+
     def _sources_of(self, estimator: object) -> list[Source]:
-        if estimator is not None:
-            names = [self._knowledge.resolve(estimator)]
-        else:
-            given = [self._estimator, *(self._choices or {}).values()]
-            names = [name for name in given if name is not None]
-        found = [self._knowledge.source(name) for name in dict.fromkeys(names)]
+        names = self._given() if estimator is None else [self._knowledge.resolve(estimator)]
+        found = [self._knowledge.source(name) for name in names]
         return [source for source in found if source is not None]
 
     # What Optuna calls.
@@ -566,6 +570,17 @@ class WarmStartSampler(BaseSampler):
                     "its first trials may have been chosen otherwise."
                 )
                 return
+
+    def _warn_of_another_kind(self, name: str) -> None:
+        known, kind = known_estimator(name), self._knowledge.kind
+        if known is not None and kind not in (None, known.kind):
+            warnings.warn(
+                f"estimator={name!r} and a task that is a {kind} given: sources are compared with "
+                f"the wrong kind of data. If it is a {known.kind}, pass "
+                f"task=warmstart.describe(X, y, kind={known.kind!r}).",
+                WarmStartWarning,
+                stacklevel=3,
+            )
 
     def _warn_once(self, message: str) -> None:
         if message not in self._warned:

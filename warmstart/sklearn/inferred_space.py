@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from sklearn.pipeline import Pipeline
 
-from warmstart.catalogue import resolve_estimator
+from warmstart.catalogue import known_estimator
 from warmstart.descriptor import TaskDescriptor
-from warmstart.errors import SearchSpaceError, UnknownEstimatorError
+from warmstart.errors import SearchSpaceError
 from warmstart.estimator import Estimator
 from warmstart.search_spaces import search_space
 from warmstart.sklearn.given_space import labelled
@@ -104,14 +104,6 @@ def inferred_space(
     }
     space = SearchSpace({**fixed, **parameters}, conditions)
     return TunedSpace(space, objects, usual, frozenset(fixed))
-
-
-def known_estimator(part: object) -> Estimator | None:
-    """The catalogue's estimator that a part is, if it is one."""
-    try:
-        return resolve_estimator(part)
-    except UnknownEstimatorError:
-        return None
 
 
 def known_parts(estimator: Any) -> dict[str, Estimator]:
