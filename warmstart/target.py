@@ -123,8 +123,8 @@ def refuse_missing(missing: np.ndarray) -> None:
     """
     if missing.any():
         raise DescriptorError(
-            f"Input y contains NaN{_where(missing)}; expected a value for each row: leave out "
-            "these rows of X and y."
+            f"Input y contains NaN{_where(missing)}; expected a value for each row; leave these "
+            "rows out."
         )
 
 
