@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -228,6 +229,15 @@ class TestTrain:
         left_out = json.loads(metaopt(*options, "--json")[1])["left_out"]
         assert [entry["task"] for entry in left_out] == [f"task-{i}" for i in range(1, 8)]
         assert {entry["estimator"] for entry in left_out} == {ESTIMATOR}
+
+    def test_a_task_of_several_metrics_is_left_out_as_one(self, metaopt, tmp_path):
+        with HistoryStore(tmp_path / "s", fsync=False) as store:
+            for i, history in enumerate(svc_histories(2)):
+                for metric in ("accuracy", "roc_auc"):
+                    info = replace(history.info, metric=metric)
+                    store.extend(info, history.trials()[: 30 if i == 0 else 1])
+        _, out, _ = metaopt("train", "--store", tmp_path / "s", "--out", tmp_path / "a")
+        assert f"{ESTIMATOR}: 1 task left out (task-1): too few" in out
 
     def test_nothing_to_learn_from_is_one_line(self, metaopt, tmp_path):
         code, _, err = metaopt("train", "--out", tmp_path / "a")
