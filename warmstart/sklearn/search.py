@@ -30,6 +30,7 @@ from warmstart.sklearn.delegation import DelegatesToBest
 from warmstart.sklearn.early_stopping import tree_parameter
 from warmstart.sklearn.failures import all_failed, warn_of_failures
 from warmstart.sklearn.folds import Work
+from warmstart.sklearn.limits import with_limits
 from warmstart.sklearn.other_names import tells_other_names
 from warmstart.sklearn.processes import Workers
 from warmstart.sklearn.progress import ProgressBar, quiet
@@ -56,7 +57,9 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
     for every part of the estimator that is known, and what you set yourself to another value
     than the default stays as you set it. ``space_`` shows it, also before ``fit``. Where
     ``max_iter`` is tuned, trials with few iterations warn that they have not converged, and are
-    judged by their scores; ``LogisticRegression(max_iter=5000)`` leaves it at that.
+    judged by their scores; ``LogisticRegression(max_iter=5000)`` leaves it at that. Support
+    vector machines without a limit stop after a million iterations, and say so: on columns of
+    different scales they might go on for hours.
 
     Runs with ``random_state`` are repeatable, also with ``n_jobs``. Where the folds of one trial
     don't keep the processes busy (5 folds on 2), trials are proposed several at a time, which
@@ -198,6 +201,7 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
             raise ValueError(f"cv={self.cv!r} given, which makes no folds; expected at least one.")
         task = self._describe(X, y)
         tuned = self._tuned_space(candidates, task)
+        candidates = with_limits(candidates, self.param_distributions)
         data = digest(X, y, splits, self.scoring)
         work = Work(
             X,
