@@ -103,7 +103,8 @@ def tune(
         timeout: Seconds after which no trial is begun.
         task: Descriptor of the data; None: that of ``describe_dataset``.
         sampler: None for a ``WarmStartSampler``.
-        study: To go on with, of the same ``params``; it keeps its own sampler.
+        study: To go on with, of the same ``params``; it keeps its own sampler, so make or load it
+            with a ``WarmStartSampler``.
         callbacks: Of the study.
         seed: Of folds and sampler.
         show_progress_bar: Of trials.

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FixedTrial, Trial, TrialState
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from warmstart.descriptor import TaskDescriptor, describe
 from warmstart.errors import DescriptorError, WarmStartWarning
+from warmstart.sampler import WarmStartSampler
 from warmstart.sklearn.arguments import check_arguments
 from warmstart.sklearn.candidates import ALONE, chosen, configured, read_candidates
 from warmstart.sklearn.default_sampler import Start, warm_start
@@ -95,7 +96,9 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
             the best estimator gets the mean of its folds. Scores are a little optimistic, as
             the fold that stops is the one that scores.
         study: A study that maximizes, to be continued with its sampler and pruner; its trials
-            must be of the same data. ``None`` for a fresh one in each fit.
+            must be of the same data. A ``TPESampler``, which Optuna gives to studies that are
+            made or loaded without a sampler, makes room for a ``WarmStartSampler``, unless it is
+            given as ``sampler``, too. ``None`` for a fresh study in each fit.
         callbacks: Functions of a study and a finished trial, as Optuna's.
         return_train_score: Whether ``cv_results_`` has scores on the training folds.
         error_score: Of a fold that fails, or ``"raise"``. A trial with NaN has failed.
@@ -340,9 +343,9 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
             return Start(deepcopy(self.sampler))
         if self.sampler is not None:
             return Start(self.sampler(task))
-        if self.study is not None:
+        if self.study is not None and type(self.study.sampler) is not TPESampler:
             return None
-        return warm_start(
+        start = warm_start(
             candidates,
             tuned,
             task=task,
@@ -350,6 +353,8 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
             n_trials=self.n_trials,
             seed=self._seed(),
         )
+        is_warm = isinstance(start.sampler, WarmStartSampler)
+        return start if is_warm or self.study is None else None
 
     def _seed(self) -> int | None:
         if self.random_state is None:
