@@ -28,7 +28,7 @@ from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardSca
 from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier
 
-from warmstart.errors import SearchSpaceError
+from warmstart.errors import SearchSpaceError, WarmStartWarning
 from warmstart.search_spaces import search_space
 from warmstart.sklearn import WarmStartSearchCV
 from warmstart.space import Categorical, Float, Integer
@@ -155,6 +155,12 @@ def test_sizes_end_at_the_size_of_the_data():
 def test_nothing_known_and_nothing_given_is_one_clear_error():
     with pytest.raises(SearchSpaceError, match=r"GaussianNB given without param_distributions"):
         WarmStartSearchCV(GaussianNB()).fit(*load_iris(return_X_y=True))
+
+
+def test_a_model_that_nothing_is_known_of_is_named_where_only_preprocessing_is_tuned():
+    model = make_pipeline(make_pipeline(StandardScaler()), GaussianNB())
+    with pytest.warns(WarmStartWarning, match="Nothing is known of GaussianNB: only steps before"):
+        assert names_of(model) == {"pipeline__standardscaler"}
 
 
 def test_the_first_trials_keep_preprocessing_as_it_was_given():
