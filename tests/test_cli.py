@@ -65,6 +65,15 @@ class TestTogether:
         )
         assert done.stdout.splitlines()[-1] == "[]"
 
+    def test_python_runs_it_as_a_module(self):
+        done = subprocess.run(
+            [sys.executable, "-m", "metaopt", "info", "no-artifact"],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith("metaopt: path='no-artifact' given, where there is no file")
+
     def test_the_installed_command_is_this_one(self):
         from importlib.metadata import entry_points
 
