@@ -67,12 +67,12 @@ class TestTogether:
 
     def test_python_runs_it_as_a_module(self):
         done = subprocess.run(
-            [sys.executable, "-m", "metaopt", "info", "no-artifact"],
+            [sys.executable, "-m", "metaopt", "info", "no"],
             capture_output=True,
             text=True,
         )
         assert done.returncode == 2
-        assert done.stderr.startswith("metaopt: path='no-artifact' given, where there is no file")
+        assert done.stderr.startswith("metaopt: path='no' given, where there is no file")
 
     def test_the_installed_command_is_this_one(self):
         from importlib.metadata import entry_points
