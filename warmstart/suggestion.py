@@ -63,8 +63,8 @@ def suggest(
 
     Example:
         >>> import warmstart
-        >>> sorted(warmstart.suggest("sklearn.svm.SVC", n=1)[0])[:2]
-        ['C', 'gamma']
+        >>> warmstart.suggest("sklearn.svm.SVC", n=1)[0]["kernel"]
+        'rbf'
     """
     if n < 1:
         raise ValueError(f"n={n} given; expected at least 1.")
