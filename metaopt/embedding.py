@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from metaopt.training.selection import Histories, read_histories
 from warmstart.errors import HistoryError
 from warmstart.history import History
-from warmstart.store import HistoryStore
 
 if TYPE_CHECKING:
     from metaopt.episodes.histories import HistoryTask
@@ -92,7 +92,7 @@ class TaskEmbedding:
 
 
 def embed(
-    histories: HistoryStore | Sequence[History],
+    histories: Histories,
     *,
     n_dimensions: int = 8,
     n_steps: int = N_STEPS,
@@ -107,19 +107,19 @@ def embed(
     mean) where it has no history.
 
     Args:
-        histories: A store, or histories; of any estimators.
+        histories: A store, its path, or histories; of any estimators.
         n_dimensions: For each estimator.
         n_steps: Of meta-training.
         seed: Of all random choices.
         device: Where to train.
 
     Raises:
-        HistoryError: If no estimator has histories of two tasks that can be learned from.
+        HistoryError: If there is no store at a path, or no estimator has histories of two tasks
+            that can be learned from.
     """
     from metaopt.episodes.histories import history_tasks
 
-    if isinstance(histories, HistoryStore):
-        histories = histories.histories()
+    histories = read_histories(histories)
     by_estimator: dict[str, list[History]] = defaultdict(list)
     for history in histories:
         by_estimator[history.info.estimator].append(history)

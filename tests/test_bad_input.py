@@ -197,19 +197,47 @@ def test_histories_without_a_single_loss_say_nothing_and_warn() -> None:
 @pytest.mark.parametrize(
     ("X", "y"),
     [
-        (np.ones((1, 3)), np.array([0])),
-        (np.random.default_rng(0).normal(size=(20, 3)), np.zeros(20)),
+        (np.ones((2, 3)), np.array([0, 1])),
         (np.full((20, 3), np.nan), np.arange(20) % 2),
         (np.ones((20, 3)), np.arange(20) % 2),
         (pd.DataFrame({"a": [None] * 20, "b": ["x"] * 20}), np.arange(20) % 2),
     ],
-    ids=["one row", "one class", "all missing", "constant", "constant text"],
+    ids=["two rows", "all missing", "constant", "constant text"],
 )
 def test_degenerate_data_are_served(X: Any, y: Any) -> None:
     task = describe(X, y)
     sampler = WarmStartSampler(estimator=ESTIMATOR, task=task, exclude="similar", seed=0)
     assert by(sampler) == {"meta-learner"}
     assert len(suggest(ESTIMATOR, task=task, n=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("X", "y"),
+    [
+        (np.ones((1, 3)), np.array([0])),
+        (np.random.default_rng(0).normal(size=(20, 3)), np.zeros(20)),
+    ],
+    ids=["one row", "one class"],
+)
+def test_constant_targets_warn_and_are_served(X: Any, y: Any) -> None:
+    with pytest.warns(WarmStartWarning, match="y has the same value"):
+        task = describe(X, y)
+    sampler = WarmStartSampler(estimator=ESTIMATOR, task=task, exclude="similar", seed=0)
+    assert by(sampler) == {"meta-learner"}
+    assert len(suggest(ESTIMATOR, task=task, n=2)) == 2
+
+
+@pytest.mark.parametrize("estimator", ["sklearn.svm.SVR", {"a": "SVR", "b": "my.Model"}])
+def test_a_task_of_another_kind_than_the_estimator_warns_once(estimator: Any) -> None:
+    ratings = np.arange(60) % 5
+    task = describe(np.eye(60), ratings)
+    own = [History.from_trials(TaskInfo("my.Model", "t", "x", "own"), [Trial({"C": 1.0}, 0.1)])]
+    with pytest.warns(WarmStartWarning, match="kind='regression'") as caught:
+        WarmStartSampler(estimator=estimator, task=task, histories=own, seed=0)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    as_said = describe(np.eye(60), ratings, kind="regression")
+    WarmStartSampler(estimator=estimator, task=as_said, histories=own, seed=0)
 
 
 def test_no_rows_are_an_error() -> None:

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -63,6 +64,15 @@ class TestTogether:
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
         assert done.stdout.splitlines()[-1] == "[]"
+
+    def test_python_runs_it_as_a_module(self):
+        done = subprocess.run(
+            [sys.executable, "-m", "metaopt", "info", "no"],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith("metaopt: path='no' given, where there is no file")
 
     def test_the_installed_command_is_this_one(self):
         from importlib.metadata import entry_points
@@ -229,6 +239,15 @@ class TestTrain:
         assert [entry["task"] for entry in left_out] == [f"task-{i}" for i in range(1, 8)]
         assert {entry["estimator"] for entry in left_out} == {ESTIMATOR}
 
+    def test_a_task_of_several_metrics_is_left_out_as_one(self, metaopt, tmp_path):
+        with HistoryStore(tmp_path / "s", fsync=False) as store:
+            for i, history in enumerate(svc_histories(2)):
+                for metric in ("accuracy", "roc_auc"):
+                    info = replace(history.info, metric=metric)
+                    store.extend(info, history.trials()[: 30 if i == 0 else 1])
+        _, out, _ = metaopt("train", "--store", tmp_path / "s", "--out", tmp_path / "a")
+        assert f"{ESTIMATOR}: 1 task left out (task-1): too few" in out
+
     def test_nothing_to_learn_from_is_one_line(self, metaopt, tmp_path):
         code, _, err = metaopt("train", "--out", tmp_path / "a")
         assert code == 2
@@ -239,6 +258,7 @@ class TestTrain:
         code, _, err = metaopt("train", "--store", tmp_path / "no", "--out", tmp_path / "a")
         assert code == 2
         assert err.count("\n") == 1
+        assert err.endswith("which is not there; expected a history store.\n")
         assert not (tmp_path / "no").exists()
 
 

@@ -92,7 +92,9 @@ def test_a_store_gives_what_its_histories_give_and_a_part_for_each_estimator(
         for one in few:
             store.extend(one.info, one.trials())
         stored = metaopt.embed(store, n_dimensions=2, n_steps=2)
-    assert stored.tasks == direct.tasks
+    at_path = metaopt.embed(str(tmp_path / "store"), n_dimensions=2, n_steps=2)
+    assert stored.tasks == at_path.tasks == direct.tasks
+    np.testing.assert_array_equal(at_path.vectors, stored.vectors)
     np.testing.assert_allclose(stored.vectors, direct.vectors, atol=1e-6)
 
 

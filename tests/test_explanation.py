@@ -56,6 +56,18 @@ def test_trials_of_other_samplers_count_as_proposed_by_then(artifact: Artifact) 
     assert frame.attrs["meta_learner_share"] == 0.25
 
 
+def test_enqueued_trials_are_called_so_unless_a_sampler_chose_the_rest(artifact: Artifact) -> None:
+    study = optuna.create_study(sampler=warm(artifact))
+    study.enqueue_trial({"C": 1.0, "gamma": 0.1})
+    study.enqueue_trial({"C": 1.0})
+    study.optimize(objective, n_trials=3)
+    assert list(explain(study)["by"]) == ["enqueued", "meta-learner", "meta-learner"]
+    study.sampler = RandomSampler(seed=0)
+    study.enqueue_trial({"C": 1.0})
+    study.optimize(objective, n_trials=1)
+    assert list(explain(study)["by"])[3] == "then"
+
+
 def test_an_empty_study_has_an_empty_frame(artifact: Artifact) -> None:
     frame = explain(optuna.create_study(sampler=warm(artifact)))
     assert len(frame) == 0

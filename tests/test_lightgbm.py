@@ -265,7 +265,7 @@ class TestTuning:
 
     def test_what_can_not_be_fitted_at_all_is_lightgbms_own_error(self, cancer):
         X, _ = cancer
-        data = lightgbm.Dataset(X, np.full(len(X), -1.0))
+        data = lightgbm.Dataset(X, -1.0 - np.arange(len(X)) % 2)
         with pytest.raises(lightgbm.basic.LightGBMError):
             tune({**BINARY, "objective": "poisson"}, data, 3, **FEW)
 
@@ -296,6 +296,13 @@ class TestTuning:
         study.optimize(lambda trial: trial.suggest_float("x", 0, 1), 1)
         with pytest.raises(ValueError, match="has trials of something else"):
             tune(BINARY, data, 3, study=study, **FEW)
+
+    @pytest.mark.parametrize(("bad", "said"), [(np.nan, "NaN"), (np.inf, "infinity")])
+    def test_labels_that_lightgbm_would_take_for_other_numbers_are_refused(self, bad, said):
+        X, y = load_diabetes(return_X_y=True)
+        y[7] = bad
+        with pytest.raises(ValueError, match=f"Input y contains {said} in 1 of 442 rows, first"):
+            tune({"num_threads": 1}, lightgbm.Dataset(X, y), 3, **FEW)
 
     def test_nothing_evaluated_is_an_error(self, data):
         with pytest.raises(ValueError, match="LightGBM evaluated nothing"):

@@ -219,3 +219,8 @@ def test_parameters_without_gradient_do_no_harm(weights: str) -> None:
     optimizer.step()
     schedule.step()
     assert math.isfinite(schedule.get_last_lr()[0])
+
+
+def test_what_is_no_optimizer_is_one_clear_error() -> None:
+    with pytest.raises(TypeError, match="of type Linear given; expected an optimizer of torch"):
+        LearnedSchedule(torch.nn.Linear(2, 1), total_steps=9)  # type: ignore[arg-type]

@@ -86,6 +86,13 @@ def test_a_curve_that_leads_from_the_first_report_is_never_stopped() -> None:
     assert stopped_at(study, curve(0.05, speed=0.3)) is None
 
 
+def test_a_curve_that_is_below_the_end_of_the_best_is_not_stopped() -> None:
+    # The errors that a network with a far smaller learning rate had, and the first of another.
+    slow = [0.643, 0.608, 0.585, 0.573, 0.55, *np.linspace(0.54, 0.082, 45)]
+    fast = [0.07, 0.053, 0.029, 0.029, 0.035, 0.029]
+    assert stopped_at(study_of([slow], WarmStartPruner()), fast) is None
+
+
 def test_the_direction_makes_no_difference() -> None:
     for values in (curve(0.9), curve(0.25), curve(0.05, speed=0.3), curve(0.3, speed=0.05)):
         mirrored = study_of(

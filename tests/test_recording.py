@@ -527,6 +527,13 @@ def test_an_estimator_that_cant_be_told_is_an_error_that_says_what_to_pass(
     assert len(store) == 0
 
 
+def test_what_is_no_study_is_an_error(store: HistoryStore) -> None:
+    url = cast(optuna.Study, "sqlite:///study.db")
+    for call in (lambda: record(url, store), lambda: history_of_study(url)):
+        with pytest.raises(TypeError, match="study of type str given; expected a study of Optuna"):
+            call()
+
+
 def test_several_objectives_are_an_error(store: HistoryStore) -> None:
     study = optuna.create_study(directions=["minimize", "maximize"])
     for call in (lambda: record(study, store), lambda: history_of_study(study)):

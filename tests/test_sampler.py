@@ -36,10 +36,11 @@ from sampler_worker import (
     objective,
     warm,
 )
-from small_artifact import svc_histories
+from small_artifact import svc_histories, write_small_artifact
 
 import warmstart
 from warmstart.artifact import Artifact, read_artifact
+from warmstart.descriptor import describe
 from warmstart.errors import WarmStartWarning
 from warmstart.explanation import explain
 from warmstart.provenance import ATTRIBUTE, LONGEST, META_LEARNER, read_provenance
@@ -219,7 +220,7 @@ def test_an_enqueued_trial_is_run_as_it_is_and_learned_from(artifact: Artifact) 
     study.enqueue_trial({"C": 1.0, "gamma": 0.1})
     study.optimize(objective, n_trials=8)
     assert study.trials[0].params == {"C": 1.0, "gamma": 0.1}
-    assert list(explain(study)["by"]) == ["then"] + ["meta-learner"] * 7
+    assert list(explain(study)["by"]) == ["enqueued"] + ["meta-learner"] * 7
     assert params_of(study)[1:] != params_of(run(warm(artifact), 7))
 
 
@@ -528,6 +529,26 @@ def test_with_several_objectives_then_samples_alone_and_the_log_says_so_once(
     assert params_of(study) == params_of(alone)
     assert share(study) == 0.0
     assert messages == ["A study of 2 objectives: RandomSampler samples alone."]
+
+
+@pytest.mark.parametrize(
+    ("n_tasks", "expected"),
+    [
+        (1, ["1 source task, 0 excluded.", "that of 1 training task (0 excluded): name-0 ("]),
+        (2, ["2 source tasks, 0 excluded.", "that of 2 training tasks (0 excluded): name-"]),
+    ],
+)
+def test_the_log_counts_source_tasks_and_look_alikes(
+    tmp_path: Path, n_tasks: int, expected: list[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 5)) * [1, 2, 5, 9, 0.1]
+    task = describe(X, X[:, 0] > 0.3)
+    path = write_small_artifact(tmp_path / "a", n_tasks=n_tasks, descriptors=[task] * n_tasks)
+    with logged() as messages:
+        run(WarmStartSampler(estimator=ESTIMATOR, artifact=path, task=task, seed=0), 1)
+    assert len(messages) == 2
+    assert all(text in message for text, message in zip(expected, messages, strict=True))
 
 
 def test_a_study_of_300_trials_is_served_to_the_end(artifact: Artifact) -> None:

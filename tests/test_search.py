@@ -28,11 +28,13 @@ from sklearn.model_selection import (
     cross_val_predict,
     cross_val_score,
 )
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from warmstart.errors import SearchSpaceError
+from warmstart.explanation import explain
 from warmstart.sklearn import WarmStartSearchCV
 
 C = {"C": FloatDistribution(1e-2, 1e2, log=True)}
@@ -424,6 +426,28 @@ def test_a_study_of_ones_own_keeps_its_sampler_and_what_was_enqueued(iris):
     search = WarmStartSearchCV(SVC(), C, n_trials=2, cv=2, study=study).fit(*iris)
     assert study.sampler is sampler
     assert search.cv_results_["params"][0] == {"C": 3.0}
+
+
+def test_a_study_that_was_made_or_loaded_without_a_sampler_is_warm(iris, tmp_path):
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.log")))
+    made = optuna.create_study(storage=storage, study_name="svm", direction="maximize")
+    options = {"n_trials": 2, "cv": 2, "random_state": 0}
+    WarmStartSearchCV(SVC(), study=made, **options).fit(*iris)
+    loaded = optuna.load_study(storage=storage, study_name="svm")
+    WarmStartSearchCV(SVC(), study=loaded, **options).fit(*iris)
+    assert list(explain(loaded)["by"]) == ["meta-learner"] * 4
+    tpe = optuna.samplers.TPESampler(seed=0)
+    cold = optuna.create_study(direction="maximize")
+    WarmStartSearchCV(SVC(), study=cold, sampler=tpe, **options).fit(*iris)
+    assert list(explain(cold)["by"]) == ["then"] * 2
+
+
+def test_where_nothing_is_known_a_study_keeps_its_own_tpe(iris):
+    tpe = optuna.samplers.TPESampler(multivariate=True, seed=0)
+    study = optuna.create_study(direction="maximize", sampler=tpe)
+    space = {"var_smoothing": FloatDistribution(1e-9, 1e-3, log=True)}
+    WarmStartSearchCV(GaussianNB(), space, n_trials=2, cv=2, study=study).fit(*iris)
+    assert study.sampler is tpe
 
 
 def test_a_study_keeps_what_it_needs_to_show_its_trials_in_its_storage(iris, tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 from optuna.distributions import FloatDistribution
 from sklearn.datasets import load_iris
@@ -60,6 +63,26 @@ def test_a_study_that_minimizes_is_refused(iris):
         search.fit(*iris)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"param_grid": {"C": [1]}}, "param_grid given; expected param_distributions"),
+        ({"param_distributions": C, "n_iter": 5}, "n_iter given; expected n_trials in place of"),
+        ({"search_spaces": C, "seed": 0}, "search_spaces, seed given; .*; random_state in place"),
+    ],
+)
+def test_arguments_of_other_search_classes_are_told_what_they_are_called_here(arguments, expected):
+    with pytest.raises(TypeError, match=expected):
+        WarmStartSearchCV(SVC(), **arguments)
+
+
+def test_other_unknown_arguments_are_a_plain_error_and_the_signature_stays_readable():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'n_trails'"):
+        WarmStartSearchCV(SVC(), n_trails=3)
+    parameters = inspect.signature(WarmStartSearchCV).parameters
+    assert set(parameters) == set(WarmStartSearchCV(SVC()).get_params(deep=False))
+
+
 @pytest.mark.parametrize("estimator", [SVC, "SVC", None])
 def test_what_is_no_estimator_is_refused(iris, estimator):
     with pytest.raises(TypeError, match="expected an instance with fit"):
@@ -79,12 +102,39 @@ def test_a_parameter_that_the_estimator_lacks_is_named_before_anything_is_fitted
     assert not hasattr(search, "study_")
 
 
-def test_a_constant_target_is_what_the_estimator_says(iris):
+@pytest.mark.parametrize("missing", [np.nan, None])
+def test_missing_classes_are_one_error_before_anything_is_fitted(iris, missing):
+    X, y = iris
+    y = y.astype(object)
+    y[[3, 7]] = missing
+    search = WarmStartSearchCV(SVC(), C, **FEW)
+    with pytest.raises(ValueError, match="Input y contains NaN in 2 of 150 rows, first in row 3"):
+        search.fit(X, y)
+    assert not hasattr(search, "study_")
+
+
+@pytest.mark.parametrize(("bad", "said"), [(np.nan, "NaN"), (np.inf, "infinity")])
+def test_numeric_targets_that_are_not_finite_are_one_error(iris, bad, said):
+    X, y = iris
+    y = y.astype(float)
+    y[5] = bad
+    search = WarmStartSearchCV(SVR(), C, **FEW)
+    with pytest.raises(ValueError, match=f"Input y contains {said} in 1 of 150 rows"):
+        search.fit(X, pd.Series(y))
+    assert not hasattr(search, "study_")
+
+
+def test_a_constant_target_warns_and_is_what_the_estimator_says(iris):
     X, _ = iris
-    with pytest.raises(ValueError, match=r"All the 4 fits failed(.|\n)*class"):
+    with (
+        pytest.warns(WarmStartWarning, match="y has the same value"),
+        pytest.raises(ValueError, match=r"All the 4 fits failed(.|\n)*class"),
+    ):
         WarmStartSearchCV(SVC(), C, **FEW).fit(X, np.zeros(150))
     constant = WarmStartSearchCV(SVR(), C, **FEW)
-    assert constant.fit(X, np.full(150, 2.5)).predict(X[:1]) == pytest.approx(2.5)
+    with pytest.warns(WarmStartWarning, match="y has the same value"):
+        constant.fit(X, np.full(150, 2.5))
+    assert constant.predict(X[:1]) == pytest.approx(2.5)
 
 
 def test_a_fold_with_one_class_fails_alone(iris):

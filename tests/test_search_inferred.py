@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import optuna
 import pytest
+from optuna.samplers import PartialFixedSampler, RandomSampler
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -16,6 +17,7 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingClassifier,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
@@ -23,10 +25,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier
 
-from warmstart.errors import SearchSpaceError
+from warmstart.errors import SearchSpaceError, WarmStartWarning
 from warmstart.search_spaces import search_space
 from warmstart.sklearn import WarmStartSearchCV
 from warmstart.space import Categorical, Float, Integer
@@ -155,6 +157,12 @@ def test_nothing_known_and_nothing_given_is_one_clear_error():
         WarmStartSearchCV(GaussianNB()).fit(*load_iris(return_X_y=True))
 
 
+def test_a_model_that_nothing_is_known_of_is_named_where_only_preprocessing_is_tuned():
+    model = make_pipeline(make_pipeline(StandardScaler()), GaussianNB())
+    with pytest.warns(WarmStartWarning, match="Nothing is known of GaussianNB: only steps before"):
+        assert names_of(model) == {"pipeline__standardscaler"}
+
+
 def test_the_first_trials_keep_preprocessing_as_it_was_given():
     X, y = load_iris(return_X_y=True)
     model = make_pipeline(StandardScaler(), SVC())
@@ -188,6 +196,31 @@ def test_random_configurations_of_inferred_spaces_can_be_fitted(model):
         model, n_trials=5, cv=2, error_score="raise", sampler=optuna.samplers.RandomSampler(0)
     ).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_support_vector_machines_end_on_columns_of_different_scales():
+    X, y = load_breast_cancer(return_X_y=True)
+    hard = PartialFixedSampler({"kernel": "linear", "C": 1e4}, RandomSampler(0))
+    search = WarmStartSearchCV(SVC(), n_trials=1, cv=2, sampler=hard)
+    with pytest.warns(ConvergenceWarning, match=r"max_iter=1000000.*StandardScaler"):
+        search.fit(X, y)
+    assert search.best_estimator_.n_iter_.max() == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("estimator", "given", "n_iterations"),
+    [
+        ({"a": Ridge(), "b": make_pipeline(StandardScaler(), SVR())}, None, 1_000_000),
+        ({"a": Ridge(), "b": make_pipeline(StandardScaler(), SVR(max_iter=900))}, None, 900),
+        ({"a": Ridge(), "b": make_pipeline(StandardScaler(), SVR())}, {"b": {"svr__C": [1]}}, -1),
+    ],
+)
+def test_iterations_are_limited_where_the_user_said_nothing(estimator, given, n_iterations):
+    X, y = load_diabetes(return_X_y=True)
+    choose_b = PartialFixedSampler({"estimator": "b"}, RandomSampler(0))
+    search = WarmStartSearchCV(estimator, given, n_trials=1, cv=2, sampler=choose_b).fit(X, y)
+    assert search.best_estimator_[-1].max_iter == n_iterations
+    assert "b__svr__max_iter" not in search.best_params_
 
 
 def test_regressors_in_pipelines_are_tuned():

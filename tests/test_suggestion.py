@@ -21,7 +21,7 @@ from metaopt.collect.evaluation import build
 from warmstart.artifact import Artifact, read_artifact
 from warmstart.catalogue import ESTIMATORS
 from warmstart.descriptor import describe
-from warmstart.errors import UnknownEstimatorError
+from warmstart.errors import DescriptorError, UnknownEstimatorError
 from warmstart.history import History
 from warmstart.knowledge import shipped_artifact
 from warmstart.prior_file import estimators_in
@@ -96,6 +96,17 @@ def test_data_and_their_descriptor_suggest_the_same() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(150, 3)), rng.integers(0, 2, 150)
     assert suggest(ESTIMATOR, X, y, n=2) == suggest(ESTIMATOR, task=describe(X, y), n=2)
+
+
+def test_the_estimator_tells_of_which_kind_a_target_of_few_whole_numbers_is() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(150, 3)), rng.integers(3, 9, 150)
+    asked = "sklearn.svm.SVR"
+    task = describe(X, y, kind="regression")
+    assert describe(X, y).kind == "classification"
+    assert suggest(asked, X, y, n=3) == suggest(asked, task=task, n=3)
+    with pytest.raises(DescriptorError, match="holds no numbers"):
+        suggest(asked, X, np.array(list("abcdefghi"))[y])
 
 
 def test_own_histories_suggest_for_an_own_estimator() -> None:

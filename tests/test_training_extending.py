@@ -112,8 +112,11 @@ def test_a_task_that_is_there_is_left_out_unless_its_history_is_longer(
 
 
 def test_adding_the_same_again_is_an_error_that_says_so(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(HistoryError, match="has it already"):
-        meta_train(bowls(), tmp_path / "out", base=base)
+    short = other("short", estimator="bowl", n=1)
+    with pytest.raises(HistoryError, match="has it already") as caught:
+        meta_train([short, *bowls()], tmp_path / "out", base=base)
+    assert "(1 of them)" in str(caught.value)
+    assert "as many trials or more (8 of them)" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 

@@ -7,7 +7,14 @@ from warmstart.errors import UnknownEstimatorError
 from warmstart.estimator import Estimator, Hyperparameter
 from warmstart.sklearn_estimators import SKLEARN_ESTIMATORS
 
-__all__ = ["ESTIMATORS", "Estimator", "Hyperparameter", "estimator_name", "resolve_estimator"]
+__all__ = [
+    "ESTIMATORS",
+    "Estimator",
+    "Hyperparameter",
+    "estimator_name",
+    "known_estimator",
+    "resolve_estimator",
+]
 
 ESTIMATORS: tuple[Estimator, ...] = (
     *SKLEARN_ESTIMATORS,
@@ -37,6 +44,14 @@ def resolve_estimator(asked: object) -> Estimator:
     raise UnknownEstimatorError(
         f"estimator={names[0]!r} given; expected one in the catalogue, {_near(names[0])}."
     )
+
+
+def known_estimator(asked: object) -> Estimator | None:
+    """The estimator that a name, a class or an instance stands for, if the catalogue has it."""
+    try:
+        return resolve_estimator(asked)
+    except UnknownEstimatorError:
+        return None
 
 
 def estimator_name(asked: object) -> str:

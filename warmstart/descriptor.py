@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,12 +11,12 @@ from typing import Any, get_args
 
 import numpy as np
 
-from warmstart.errors import DescriptorError
+from warmstart.errors import DescriptorError, WarmStartWarning
 from warmstart.fingerprint import Fingerprint
 from warmstart.metafeatures import COMPARABLE, complete, compute, to_vector
 from warmstart.qualities import read_qualities
 from warmstart.table import nominal_columns, open_table
-from warmstart.target import Kind, read_target
+from warmstart.target import Kind, read_target, refuse_missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +129,7 @@ def describe(
     """Describe the data of a task, to find what was learned on data like it.
 
     Only ``X`` and ``y`` are read: give it the training split, and nothing of the test split can
-    leak into what is proposed. The descriptor keeps summaries, never rows. A row whose target is
-    missing is left out.
+    leak into what is proposed. The descriptor keeps summaries, never rows.
 
     Args:
         X: ``(n_rows, n_columns)``: a pandas DataFrame, numpy array, scipy sparse matrix or nested
@@ -145,7 +145,8 @@ def describe(
             one million nominal values; all else is exact.
 
     Raises:
-        DescriptorError: If ``X`` is not a table with rows and columns, or ``y`` does not fit it.
+        DescriptorError: If ``X`` is not a table with rows and columns, or ``y`` does not fit it,
+            or has missing or infinite values.
 
     Example:
         >>> task = describe([[1.0, "a"], [2.0, "b"], [4.0, "a"]], ["yes", "no", "yes"])
@@ -155,7 +156,14 @@ def describe(
     table = open_table(X)
     target = read_target(y, n_rows=table.shape[0], kind=kind)
     if target.rows is not None:
-        table = table.take(target.rows)
+        refuse_missing(~np.isin(np.arange(table.shape[0]), target.rows))
+    if np.ptp(target.values) == 0:
+        warnings.warn(
+            f"y has the same value in all {table.shape[0]} rows: there is nothing to learn from "
+            "them, and no configuration is better than another. Is it the right column?",
+            WarmStartWarning,
+            stacklevel=2,
+        )
     nominal = nominal_columns(table, categorical)
     values = compute(table, target, nominal=nominal, seed=seed)
     return TaskDescriptor(values, target.kind, name)

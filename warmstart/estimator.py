@@ -11,7 +11,7 @@ import enum
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from warmstart.space import Condition, Parameter, SearchSpace, Value
 
@@ -103,6 +103,11 @@ class Estimator:
     tags: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     benchmark_only: bool = False
+
+    @property
+    def kind(self) -> Literal["classification", "regression"]:
+        """Of the tasks that it is for."""
+        return "classification" if self.family == "classifier" else "regression"
 
     @property
     def class_name(self) -> str:

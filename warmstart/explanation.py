@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
-from warmstart.provenance import META_LEARNER, THEN, read_provenance
-from warmstart.sampler import WarmStartSampler
+from warmstart.provenance import META_LEARNER, THEN, Provenance, read_provenance
+from warmstart.sampler import WarmStartSampler, enqueued_params
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ENQUEUED: Final = "enqueued"
 
 
 def explain(study: Study) -> pd.DataFrame:
@@ -22,11 +25,12 @@ def explain(study: Study) -> pd.DataFrame:
 
     Returns:
         A row for each trial: ``number``, ``state``, ``value``, ``by`` (``"meta-learner"``,
-        ``"then"``, or ``"tpe"`` for a trial that was left to that, as ``warmstart.delegation``
-        says), ``estimator``, ``portfolio`` (what the source tasks' portfolio had to say in the
-        choice, 0 to 1), ``transfer`` (what the source tasks had to say in the model of the
-        trials, 0 to 1: the rest is the study's own evidence), ``tasks`` (the source tasks that
-        counted most, with their weights) and ``artifact`` (digits of its digest).
+        ``"then"``, ``"tpe"`` for a trial that was left to that, as ``warmstart.delegation``
+        says, or ``"enqueued"`` for one that ``study.enqueue_trial`` gave all values),
+        ``estimator``, ``portfolio`` (what the source tasks' portfolio had to say in the choice,
+        0 to 1), ``transfer`` (what the source tasks had to say in the model of the trials, 0 to
+        1: the rest is the study's own evidence), ``tasks`` (the source tasks that counted most,
+        with their weights) and ``artifact`` (digits of its digest).
 
         ``attrs`` has ``meta_learner_share`` (of the trials), ``similar`` and ``excluded``
         (training tasks, eight of each at most, by name), ``n_excluded``, and, if the study has
@@ -44,7 +48,7 @@ def explain(study: Study) -> pd.DataFrame:
     n_excluded = 0
     single = len(study.directions) == 1
     for trial, source in said:
-        by = THEN if source is None else source.by
+        by = _by(trial, source)
         source = source if by == META_LEARNER else None
         rows.append(
             {
@@ -89,3 +93,10 @@ def explain(study: Study) -> pd.DataFrame:
             }
             frame.attrs["unmatched"] = dict(alignment.unmatched)
     return frame
+
+
+def _by(trial: FrozenTrial, said: Provenance | None) -> str:
+    if said is not None:
+        return said.by
+    enqueued = enqueued_params(trial)
+    return ENQUEUED if enqueued and enqueued.keys() >= trial.params.keys() else THEN

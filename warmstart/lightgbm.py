@@ -31,7 +31,7 @@ from warmstart.lightgbm_params import (
 )
 from warmstart.sampler import WarmStartSampler
 from warmstart.space import from_unit
-from warmstart.target import Kind
+from warmstart.target import Kind, refuse_incomplete
 
 __all__ = ["TunedLightGBM", "describe_dataset", "suggest_params", "tune"]
 
@@ -103,14 +103,16 @@ def tune(
         timeout: Seconds after which no trial is begun.
         task: Descriptor of the data; None: that of ``describe_dataset``.
         sampler: None for a ``WarmStartSampler``.
-        study: To go on with, of the same ``params``; it keeps its own sampler.
+        study: To go on with, of the same ``params``; it keeps its own sampler, so make or load it
+            with a ``WarmStartSampler``.
         callbacks: Of the study.
         seed: Of folds and sampler.
         show_progress_bar: Of trials.
 
     Raises:
-        ValueError: If nothing is evaluated, ``sampler`` is given with ``study``, or the study has
-            another direction than the metric, or trials of something else or other ``params``.
+        ValueError: If nothing is evaluated, a label is NaN or infinite (which LightGBM takes for
+            another number), ``sampler`` is given with ``study``, or the study has another
+            direction than the metric, or trials of something else or other ``params``.
         SearchSpaceError: If one parameter is given under two names, or rounds as a distribution.
         MissingDependencyError: If LightGBM is not installed.
         lightgbm.basic.LightGBMError: If it refuses the data or ``params`` themselves.
@@ -133,6 +135,8 @@ def tune(
     if folds is not None and not hasattr(folds, "split"):
         folds = list(folds)  # each trial needs them
     lightgbm = _lightgbm()
+    if train_set.label is not None:
+        refuse_incomplete(train_set.label)
     task = describe_dataset(train_set, params) if task is None else task
     rounds = given(params, ROUNDS)
     patience = given(params, PATIENCE)

@@ -34,7 +34,8 @@ class WarmStartPruner(BasePruner):
     reported values only, so the unit and direction of the objective and the number of steps don't
     matter. Whatever the finished trials of the study last reported counts as their end.
 
-    Before ``n_startup_trials`` trials have finished, none is stopped. Where a curve is like
+    Before ``n_startup_trials`` trials have finished, none is stopped, nor is a trial whose last
+    value is better than the best finished one's. Where a curve is like
     nothing that it learned from, and in studies whose finished curves it would have stopped
     wrongly, it does as ``MedianPruner`` does: it stops a trial whose best value so far is worse
     than the median of the finished ones. A trial that reported nothing but NaN or infinity is
@@ -122,6 +123,8 @@ class WarmStartPruner(BasePruner):
         leniency: float,
     ) -> bool:
         best = sorted(finished, key=lambda other: float(other.losses[-1]))[:_MOST_FINISHED]
+        if curve.losses[-1] < best[0].losses[-1]:
+            return False
         features = StudyCurves(best, stopped[-_MOST_STOPPED:]).features(curve)
         if features is None or not self._model.knows(features) or self._misleads(finished):
             return bool(curve.losses.min() > np.median(_lowest_until(curve.steps[-1], finished)))

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from warmstart.alignment import Alignment, merged
 from warmstart.artifact import Artifact
 from warmstart.branches import Branches, choose_branch, find_branches
+from warmstart.catalogue import known_estimator
 from warmstart.delegation import has_room, is_delegated, memoryless_tpe
 from warmstart.descriptor import TaskDescriptor
 from warmstart.distributions import parameter_of
@@ -131,6 +132,8 @@ class WarmStartSampler(BaseSampler):
         self._is_then_given = then is not None
         self._then = TPESampler(seed=seed) if then is None else then
         self._start_empty()
+        for name in self._given():
+            self._warn_of_another_kind(name)
         if self._estimator is not None and self._knowledge.source(self._estimator) is None:
             warnings.warn(
                 f"Nothing is known of {self._estimator}, or all of it is excluded, or its "
@@ -202,13 +205,14 @@ class WarmStartSampler(BaseSampler):
             said = {} if branches is None else {branches.parameter: "chooses between estimators"}
             return merged(found, said=said)
 
+    def _given(self) -> list[str]:
+        """The estimators that were given to the sampler."""
+        given = [self._estimator, *(self._choices or {}).values()]
+        return [name for name in dict.fromkeys(given) if name is not None]
+
     def _sources_of(self, estimator: object) -> list[Source]:
-        if estimator is not None:
-            names = [self._knowledge.resolve(estimator)]
-        else:
-            given = [self._estimator, *(self._choices or {}).values()]
-            names = [name for name in given if name is not None]
-        found = [self._knowledge.source(name) for name in dict.fromkeys(names)]
+        names = self._given() if estimator is None else [self._knowledge.resolve(estimator)]
+        found = [self._knowledge.source(name) for name in names]
         return [source for source in found if source is not None]
 
     # What Optuna calls.
@@ -361,7 +365,7 @@ class WarmStartSampler(BaseSampler):
             + (
                 f"{type(self._then).__name__} decides, as nothing is known of how they compare."
                 if known is None
-                else f"they were compared on {len(known[1])} source tasks."
+                else f"they were compared on {_counted(len(known[1]), 'source task')}."
             )
         )
         if known is None:
@@ -538,15 +542,16 @@ class WarmStartSampler(BaseSampler):
             if self._estimator is not None or kept.is_part:
                 how = "of one branch" if kept.is_part else "given"
             _logger.info(
-                f"{source.estimator.name} ({how}): {len(source.prior.tasks)} source tasks, "
+                f"{source.estimator.name} ({how}): "
+                f"{_counted(len(source.prior.tasks), 'source task')}, "
                 f"{len(source.excluded)} excluded."
             )
             if source.similar:
                 alike = "; ".join(f"{t.name or t.id} ({a.reason})" for t, a in source.similar[:5])
                 n_excluded = sum(task in source.excluded for task, _ in source.similar)
+                tasks = _counted(len(source.similar), "training task")
                 _logger.info(
-                    f"{len(source.similar)} training tasks look like this data, {n_excluded} of "
-                    f"them excluded: {alike}."
+                    f"This data looks like that of {tasks} ({n_excluded} excluded): {alike}."
                 )
             self._warn_of_another_artifact(trials)
         for name in sorted(set(known) - kept.reported_names):
@@ -566,6 +571,17 @@ class WarmStartSampler(BaseSampler):
                 )
                 return
 
+    def _warn_of_another_kind(self, name: str) -> None:
+        known, kind = known_estimator(name), self._knowledge.kind
+        if known is not None and kind not in (None, known.kind):
+            warnings.warn(
+                f"estimator={name!r} and a task that is a {kind} given: sources are compared with "
+                f"the wrong kind of data. If it is a {known.kind}, pass "
+                f"task=warmstart.describe(X, y, kind={known.kind!r}).",
+                WarmStartWarning,
+                stacklevel=3,
+            )
+
     def _warn_once(self, message: str) -> None:
         if message not in self._warned:
             self._warned.add(message)
@@ -582,12 +598,21 @@ def _said(study: Study, trial: FrozenTrial) -> Provenance | None:
     return read_provenance(study._storage.get_trial(trial._trial_id).user_attrs)
 
 
+def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
+    """Values that ``study.enqueue_trial`` gave a trial; none if it was not enqueued."""
+    return dict(trial.system_attrs.get("fixed_params", {}))
+
+
 def _fixed(study: Study, trial: FrozenTrial) -> dict[str, Any]:
     """Values that the trial will have: enqueued ones, and those of a ``PartialFixedSampler``."""
     # What a HyperbandPruner shows of a study has no sampler.
     sampler = getattr(study, "sampler", None)
     partly = sampler._fixed_params if isinstance(sampler, PartialFixedSampler) else {}
-    return {**partly, **trial.system_attrs.get("fixed_params", {})}
+    return {**partly, **enqueued_params(trial)}
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _checked_seed(seed: object) -> int:

@@ -236,7 +236,7 @@ class HistoryStore:
             raise HistoryError(f"path={str(self.path)!r} given; expected a directory.")
         if not self.path.exists() and not create:
             raise HistoryError(
-                f"path={str(self.path)!r} given, which is not there; create=True makes it."
+                f"path={str(self.path)!r} given, which is not there; expected a history store."
             )
         with self._errors_named("opened"):
             self.path.mkdir(parents=True, exist_ok=True)

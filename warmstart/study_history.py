@@ -286,7 +286,13 @@ def loss_sign(study: Study) -> float:
 
     Raises:
         HistoryError: If the study has several objectives.
+        TypeError: If it is no study.
     """
+    if not isinstance(study, Study):
+        raise TypeError(
+            f"study of type {type(study).__name__} given; expected a study of Optuna, such as "
+            "optuna.load_study(...) returns."
+        )
     if len(study.directions) != 1:
         raise HistoryError(
             f"Study {study.study_name!r} with {len(study.directions)} objectives given; expected "

@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution
 from warmstart.alignment import align
 from warmstart.artifact import Artifact
 from warmstart.axes import Axes, Axis
+from warmstart.catalogue import known_estimator
 from warmstart.descriptor import TaskDescriptor, describe
 from warmstart.distributions import external_value, parameter_of
 from warmstart.errors import SearchSpaceError, UnknownEstimatorError
@@ -45,7 +46,7 @@ def suggest(
     Args:
         estimator: A dotted name, a class or an instance.
         X: Data, as ``warmstart.describe`` takes it; without it, what is good on most data.
-        y: Its target.
+        y: Its target, of the kind that the estimator is for.
         n: How many.
         space: Optuna distributions by name, to choose from; by default the estimator's own
             hyperparameters on the ranges that were learned, by the names of its library.
@@ -62,15 +63,16 @@ def suggest(
 
     Example:
         >>> import warmstart
-        >>> sorted(warmstart.suggest("sklearn.svm.SVC", n=1)[0])[:2]
-        ['C', 'gamma']
+        >>> warmstart.suggest("sklearn.svm.SVC", n=1)[0]["kernel"]
+        'rbf'
     """
     if n < 1:
         raise ValueError(f"n={n} given; expected at least 1.")
     if X is not None and (task is not None or y is None):
         raise ValueError("X given with task, or without y; expected X and y, or task alone.")
     if X is not None:
-        task = describe(X, y)
+        known = known_estimator(estimator)
+        task = describe(X, y, kind=None if known is None else known.kind)
     knowledge = Knowledge(
         artifact=artifact, histories=histories, task=task, metric=metric, exclude=exclude
     )

@@ -51,8 +51,8 @@ def read_target(y: Any, *, n_rows: int, kind: str | None) -> Target:
         kind: ``"classification"``, ``"regression"``, or None to infer it.
 
     Raises:
-        DescriptorError: If ``y`` has several columns, another length, no value, or no numbers
-            where regression is asked for.
+        DescriptorError: If ``y`` has several columns, another length, no value, an infinite one,
+            or no numbers where regression is asked for.
     """
     if kind not in (None, "classification", "regression"):
         raise DescriptorError(
@@ -77,8 +77,9 @@ def read_target(y: Any, *, n_rows: int, kind: str | None) -> Target:
         column = column.take(rows)
         encoded = column.nominal(0, None)
 
+    numbers = column.numeric([0])[:, 0] if column.is_numeric(0) else None
+    _refuse_infinite(numbers)
     if kind is None:
-        numbers = column.numeric([0])[:, 0] if column.is_numeric(0) else None
         kind = _infer_kind(numbers, encoded.n_values)
     if kind == "classification":
         # Declared categories without rows are no classes.
@@ -93,10 +94,55 @@ def read_target(y: Any, *, n_rows: int, kind: str | None) -> Target:
     return Target("regression", values, 0, rows)
 
 
+def refuse_incomplete(y: Any) -> None:
+    """Refuse a target without a finite value in each row; what is not one column passes.
+
+    Raises:
+        DescriptorError: If a value is missing or infinite.
+    """
+    try:
+        column = _as_column(y)
+        if column.shape[1] != 1:
+            return
+        missing = column.nominal(0, None).missing
+        numbers = column.numeric([0])[:, 0] if column.is_numeric(0) else None
+    except DescriptorError:
+        return
+    refuse_missing(missing)
+    _refuse_infinite(numbers)
+
+
+def refuse_missing(missing: np.ndarray) -> None:
+    """Refuse a target that rows lack.
+
+    Args:
+        missing: ``(n_rows,)`` booleans.
+
+    Raises:
+        DescriptorError: If there are such rows.
+    """
+    if missing.any():
+        raise DescriptorError(
+            f"Input y contains NaN{_where(missing)}; expected a value for each row; leave these "
+            "rows out."
+        )
+
+
+def _refuse_infinite(numbers: np.ndarray | None) -> None:
+    if numbers is not None and np.isinf(numbers).any():
+        raise DescriptorError(
+            f"Input y contains infinity{_where(np.isinf(numbers))}; expected finite numbers."
+        )
+
+
+def _where(is_bad: np.ndarray) -> str:
+    return f" in {is_bad.sum()} of {is_bad.size} rows, first in row {is_bad.argmax()}"
+
+
 def _infer_kind(numbers: np.ndarray | None, n_distinct: int) -> Kind:
     if numbers is None:
         return "classification"
-    if not np.all(np.isfinite(numbers) & (numbers == np.floor(numbers))):
+    if not np.all(numbers == np.floor(numbers)):
         return "regression"
     n_rows = numbers.size
     few = n_distinct <= _FEW_CLASSES and n_rows >= _ROWS_OF_FEW_CLASSES * n_distinct

@@ -119,12 +119,14 @@ def _finite(value: float) -> float | None:
 
 
 def _left_out_lines(left_out: Iterable[LeftOut]) -> list[str]:
-    """A line for each estimator and reason."""
-    tasks = defaultdict(list)
+    """A line for each estimator and reason; a task that is judged by several metrics is one."""
+    tasks: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for history in left_out:
-        tasks[history.key.estimator, history.reason].append(history.key.task)
+        tasks[history.key.estimator, history.reason][history.key.task] = None
     lines = []
-    for (estimator, reason), names in tasks.items():
+    for (estimator, reason), found in tasks.items():
+        names = list(found)
         named = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
-        lines.append(f"{estimator}: {len(names)} tasks left out ({named}): {reason}")
+        n_tasks = "1 task" if len(names) == 1 else f"{len(names)} tasks"
+        lines.append(f"{estimator}: {n_tasks} left out ({named}): {reason}")
     return lines

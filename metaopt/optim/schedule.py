@@ -60,6 +60,7 @@ class LearnedSchedule:
         distributed: Whether to average the loss over all processes, as in ``LSTMOptimizer``.
 
     Raises:
+        TypeError: If ``optimizer`` is none.
         ValueError: If ``total_steps`` is out of range.
         ArtifactError: If the weights are damaged, or made for another version.
     """
@@ -73,6 +74,11 @@ class LearnedSchedule:
         weights: str | os.PathLike[str] | None = None,
         distributed: bool | None = None,
     ) -> None:
+        if not hasattr(optimizer, "param_groups"):
+            raise TypeError(
+                f"optimizer of type {type(optimizer).__name__} given; expected an optimizer of "
+                "torch, such as torch.optim.AdamW(model.parameters())."
+            )
         if total_steps is not None and not 0 < total_steps < math.inf:
             raise ValueError(
                 f"total_steps={total_steps!r} given; expected a number above 0, or None."

@@ -256,7 +256,12 @@ def _nothing_left(
     left_out: Sequence[LeftOut],
 ) -> str:
     of = f" of {missing}" if missing else ""
-    why = f"; such as {left_out[0].key.task}: {left_out[0].reason}" if left_out else ""
+    tasks: dict[str, list[str]] = {}
+    for one in left_out:
+        tasks.setdefault(one.reason, []).append(one.key.task)
+    why = "".join(
+        f"; such as {named[0]}: {reason} ({len(named)} of them)" for reason, named in tasks.items()
+    )
     return (
         f"{len(given)} histories given, of which {n_excluded} are excluded or of other "
         f"estimators and {len(left_out)} not usable{why}; expected at least one{of} to learn "

@@ -6,12 +6,13 @@ Usage::
 
     search = WarmStartSearchCV(pipeline, n_trials=30, cv=5, scoring="roc_auc").fit(X, y)
 
-Files, in the order in which a fit passes through them: ``search`` is the class, ``delegation``
-what it hands to the best estimator; ``candidates`` are the estimators, ``given_space`` and
-``inferred_space`` say what is tuned of them (``preprocessing`` of steps before the last), in the
-terms of ``tuned_space``; ``default_sampler`` proposes; ``running`` runs trials, in ``processes``,
-fold by fold (``folds``, ``early_stopping``), which are kept in the study (``records``) and shown
-as ``cv_results_`` (``results``).
+Files, in the order in which a fit passes through them: ``search`` is the class, ``other_names``
+what its arguments are called elsewhere, ``delegation`` what it hands to the best estimator;
+``candidates`` are the estimators, ``given_space`` and ``inferred_space`` say what is tuned of them
+(``preprocessing`` of steps before the last), in the terms of ``tuned_space``, and ``limits`` let
+every fit end; ``default_sampler`` proposes; ``running`` runs trials, in ``processes``, fold by
+fold (``folds``, ``early_stopping``), which are kept in the study (``records``) and shown as
+``cv_results_`` (``results``).
 """
 
 from __future__ import annotations

@@ -8,14 +8,15 @@ value than the library's default stays as it is.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sklearn.pipeline import Pipeline
 
-from warmstart.catalogue import resolve_estimator
+from warmstart.catalogue import known_estimator
 from warmstart.descriptor import TaskDescriptor
-from warmstart.errors import SearchSpaceError, UnknownEstimatorError
+from warmstart.errors import SearchSpaceError, WarmStartWarning
 from warmstart.estimator import Estimator
 from warmstart.search_spaces import search_space
 from warmstart.sklearn.given_space import labelled
@@ -89,6 +90,7 @@ def inferred_space(
             f"{type(estimator).__name__} given without param_distributions, and nothing is known "
             "of it or its parts; expected param_distributions={name: distribution}."
         )
+    _warn_of_unknown(parts)
     settings = estimator.get_params(deep=True)
     usual |= usual_values(parameters, settings)
     usual |= {
@@ -106,12 +108,23 @@ def inferred_space(
     return TunedSpace(space, objects, usual, frozenset(fixed))
 
 
-def known_estimator(part: object) -> Estimator | None:
-    """The catalogue's estimator that a part is, if it is one."""
-    try:
-        return resolve_estimator(part)
-    except UnknownEstimatorError:
-        return None
+def _warn_of_unknown(parts: Mapping[str, Any]) -> None:
+    """Say so if nothing but preprocessing is tuned."""
+    if any(known_estimator(part) is not None for part in parts.values()):
+        return
+    holders = {path.rpartition("__")[0] for path in parts if path}
+    models = [
+        type(part).__name__
+        for path, part in parts.items()
+        if path not in holders and hasattr(part, "predict")
+    ]
+    if models:
+        warnings.warn(
+            f"Nothing is known of {', '.join(models)}: only steps before are tuned. Pass "
+            "param_distributions to tune more.",
+            WarmStartWarning,
+            stacklevel=2,
+        )
 
 
 def known_parts(estimator: Any) -> dict[str, Estimator]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FixedTrial, Trial, TrialState
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from warmstart.descriptor import TaskDescriptor, describe
 from warmstart.errors import DescriptorError, WarmStartWarning
+from warmstart.sampler import WarmStartSampler
 from warmstart.sklearn.arguments import check_arguments
 from warmstart.sklearn.candidates import ALONE, chosen, configured, read_candidates
 from warmstart.sklearn.default_sampler import Start, warm_start
@@ -30,6 +31,8 @@ from warmstart.sklearn.delegation import DelegatesToBest
 from warmstart.sklearn.early_stopping import tree_parameter
 from warmstart.sklearn.failures import all_failed, warn_of_failures
 from warmstart.sklearn.folds import Work
+from warmstart.sklearn.limits import with_limits
+from warmstart.sklearn.other_names import tells_other_names
 from warmstart.sklearn.processes import Workers
 from warmstart.sklearn.progress import ProgressBar, quiet
 from warmstart.sklearn.records import Record, digest
@@ -40,6 +43,7 @@ from warmstart.sklearn.scoring import Scoring, read_scoring
 from warmstart.sklearn.spaces import seen_space, suggested, tuned_space
 from warmstart.sklearn.tuned_space import TunedSpace
 from warmstart.space import SearchSpace
+from warmstart.target import refuse_incomplete
 
 _KINDS: Final = {"classifier": "classification", "regressor": "regression"}
 # Medians of few trials, or of one fold, say little.
@@ -52,7 +56,11 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
 
     It is used like ``RandomizedSearchCV``. What is tuned may be left out: then it is inferred
     for every part of the estimator that is known, and what you set yourself to another value
-    than the default stays as you set it. ``space_`` shows it, also before ``fit``.
+    than the default stays as you set it. ``space_`` shows it, also before ``fit``. Where
+    ``max_iter`` is tuned, trials with few iterations warn that they have not converged, and are
+    judged by their scores; ``LogisticRegression(max_iter=5000)`` leaves it at that. Support
+    vector machines without a limit stop after a million iterations, and say so: on columns of
+    different scales they might go on for hours.
 
     Runs with ``random_state`` are repeatable, also with ``n_jobs``. Where the folds of one trial
     don't keep the processes busy (5 folds on 2), trials are proposed several at a time, which
@@ -88,7 +96,9 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
             the best estimator gets the mean of its folds. Scores are a little optimistic, as
             the fold that stops is the one that scores.
         study: A study that maximizes, to be continued with its sampler and pruner; its trials
-            must be of the same data. ``None`` for a fresh one in each fit.
+            must be of the same data. A ``TPESampler``, which Optuna gives to studies that are
+            made or loaded without a sampler, makes room for a ``WarmStartSampler``, unless it is
+            given as ``sampler``, too. ``None`` for a fresh study in each fit.
         callbacks: Functions of a study and a finished trial, as Optuna's.
         return_train_score: Whether ``cv_results_`` has scores on the training folds.
         error_score: Of a fold that fails, or ``"raise"``. A trial with NaN has failed.
@@ -121,6 +131,7 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
         True
     """
 
+    @tells_other_names
     def __init__(
         self,
         estimator: Any,
@@ -172,8 +183,8 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
                 who request it.
 
         Raises:
-            ValueError: If an argument can't be used, no trial has a score, or ``study`` has
-                trials of other data.
+            ValueError: If an argument can't be used, a target is missing or infinite, no trial
+                has a score, or ``study`` has trials of other data.
             SearchSpaceError: If the space can't be used, or an estimator lacks a parameter.
         """
         check_arguments(self)
@@ -184,6 +195,8 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
             raise ValueError(
                 f"This {type(self).__name__} requires y to be passed, but the target y is None."
             )
+        if y is not None and get_tags(self).estimator_type in _KINDS:
+            refuse_incomplete(y)
         to = routed(self, candidates, scoring, params)
         splitter = check_cv(self.cv, y, classifier=is_classifier(self))
         splits = list(splitter.split(X, y, **to.split))
@@ -191,6 +204,7 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
             raise ValueError(f"cv={self.cv!r} given, which makes no folds; expected at least one.")
         task = self._describe(X, y)
         tuned = self._tuned_space(candidates, task)
+        candidates = with_limits(candidates, self.param_distributions)
         data = digest(X, y, splits, self.scoring)
         work = Work(
             X,
@@ -329,9 +343,9 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
             return Start(deepcopy(self.sampler))
         if self.sampler is not None:
             return Start(self.sampler(task))
-        if self.study is not None:
+        if self.study is not None and type(self.study.sampler) is not TPESampler:
             return None
-        return warm_start(
+        start = warm_start(
             candidates,
             tuned,
             task=task,
@@ -339,6 +353,8 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
             n_trials=self.n_trials,
             seed=self._seed(),
         )
+        is_warm = isinstance(start.sampler, WarmStartSampler)
+        return start if is_warm or self.study is None else None
 
     def _seed(self) -> int | None:
         if self.random_state is None:
