@@ -1,7 +1,7 @@
 """Hand a running training over to AdamW and a fixed schedule: `python hand_over_schedule.py`.
 
-The learned optimizer drives the first half. What it found, a learning rate and the second moment of
-each tensor, then goes on under torch's own AdamW with a linear decay.
+The learned optimizer drives the first half. What it found, a learning rate and the second moment
+of each tensor, then goes on under torch's own AdamW with a linear decay.
 """
 
 import argparse
