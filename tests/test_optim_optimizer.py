@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -350,6 +352,99 @@ def test_training_goes_on_from_the_average_too(weights: str) -> None:
     assert loss_of(optimizer.param_groups[0]["params"]).item() < before
 
 
+def test_what_has_no_gradient_at_the_last_step_is_left_at_its_average(weights: str) -> None:
+    optimizer = LSTMOptimizer(some_params(), weights=weights, total_steps=6)
+    params = optimizer.param_groups[0]["params"]
+    train(optimizer, 5)
+    optimizer.zero_grad()
+    params[0].sum().backward()
+    optimizer.step()
+    ended = train(optimizer, 0)
+    optimizer.eval()
+    torch.testing.assert_close(train(optimizer, 0), ended, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("copied", ["deepcopy", "pickle", "state_dict"])
+def test_a_copy_made_at_the_average_goes_on_alike(weights: str, copied: str) -> None:
+    optimizer = LSTMOptimizer(some_params(), weights=weights, total_steps=20)
+    train(optimizer, 5)
+    optimizer.eval()
+    if copied == "deepcopy":
+        other = copy.deepcopy(optimizer)
+    elif copied == "pickle":
+        other = pickle.loads(pickle.dumps(optimizer))
+    else:
+        params = [p.detach().clone().requires_grad_() for p in optimizer.param_groups[0]["params"]]
+        other = LSTMOptimizer(params, weights=weights, total_steps=20)
+        other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for each in (optimizer, other):
+        each.train()
+    torch.testing.assert_close(train(other, 4), train(optimizer, 4), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["expanded", "every second", "transposed"])
+def test_gradients_of_any_strides_are_read_and_what_is_beside_them_stays(
+    weights: str, kind: str
+) -> None:
+    def run(**path: bool) -> tuple[Tensor, Tensor, Tensor]:
+        beside = torch.arange(1.0, 101.0)
+        p = torch.zeros(4, 6).requires_grad_()
+        if kind == "expanded":
+            p.grad = beside[0].expand(4, 6)
+        elif kind == "every second":
+            p = torch.zeros(24).requires_grad_()
+            p.grad = beside[:48:2]
+        else:
+            p.grad = beside[:24].view(6, 4).t()
+        optimizer = LSTMOptimizer([p], weights=weights, **path)
+        for _ in range(3):
+            optimizer.step()
+        return p.detach(), optimizer.state[p]["exp_avg_sq"], beside
+
+    fused = run(fused=True)
+    torch.testing.assert_close(fused, run(foreach=False))
+    assert torch.equal(fused[2], torch.arange(1.0, 101.0))
+
+
+@pytest.mark.parametrize("path", [{"fused": True}, {"foreach": True}, {"foreach": False}], ids=str)
+def test_without_eps_what_has_no_gradient_stays(weights: str, path: dict[str, bool]) -> None:
+    optimizer = LSTMOptimizer(some_params(), weights=weights, eps=0.0, **path)
+    params = optimizer.param_groups[0]["params"]
+    for p in params:
+        p.grad = torch.zeros_like(p)
+    optimizer.step(loss=1.0)
+    assert all(map(torch.equal, train(optimizer, 0), some_params()))
+
+
+def test_outliers_of_float64_are_cut_off_on_every_path(weights: str) -> None:
+    squares = []
+    for path in ({"fused": True}, {"foreach": True}, {"foreach": False}):
+        p = torch.ones(5, dtype=torch.float64).requires_grad_()
+        optimizer = LSTMOptimizer([p], weights=weights, **path)
+        p.grad = torch.tensor([1.0, 1e30, -1e200, 2.0, 3.0], dtype=torch.float64)
+        optimizer.step()
+        squares.append(optimizer.state[p]["exp_avg_sq"])
+    torch.testing.assert_close(squares[0], squares[2])
+    torch.testing.assert_close(squares[1], squares[2])
+
+
+def test_a_state_dict_of_another_model_is_refused_whole(weights: str) -> None:
+    optimizer = LSTMOptimizer(some_params()[:1], weights=weights)
+    train(optimizer, 1)
+    other = LSTMOptimizer([torch.zeros(2, 3, requires_grad=True)], weights=weights)
+    with pytest.raises(ValueError, match=r"\(5, 7\).*another model"):
+        other.load_state_dict(optimizer.state_dict())
+    assert not other.state
+
+
+def test_the_total_that_was_exceeded_is_named(weights: str) -> None:
+    params = some_params()[:2]
+    groups = [{"params": [params[0]]}, {"params": [params[1]], "total_steps": 2}]
+    optimizer = LSTMOptimizer(groups, weights=weights)
+    with pytest.warns(WarmStartWarning, match="total_steps=2 given, and step 3"):
+        train(optimizer, 3)
+
+
 def test_what_has_taken_no_step_is_its_own_average() -> None:
     optimizer = LSTMOptimizer(some_params())
     optimizer.eval()
@@ -357,7 +452,7 @@ def test_what_has_taken_no_step_is_its_own_average() -> None:
     assert all(map(torch.equal, train(optimizer, 0), some_params()))
 
 
-@pytest.mark.parametrize("wrong", [0, -5, math.nan, math.inf])
+@pytest.mark.parametrize("wrong", [0, -5, math.nan, math.inf, 2**24 + 1])
 def test_a_total_out_of_range_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match="total_steps"):
         LSTMOptimizer(some_params(), total_steps=wrong)

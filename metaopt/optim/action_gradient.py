@@ -1,7 +1,7 @@
 """The gradient of a final loss in θ, by way of what the LSTM decides.
 
 θ has thousands of numbers, but what it does to a training is to choose a few curves: learning
-rate, momentum, ... over time and tensors. So we ask in which direction each decision should have
+rate, average, ... over time and tensors. So we ask in which direction each decision should have
 gone, and the gradient of the decisions, with what the LSTM saw taken as given, brings that to θ.
 There are two answers to that question, and both are used:
 

@@ -7,7 +7,6 @@ Each takes lists of plain tensors (real, on one device) and the factors ``[T, 6]
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -20,7 +19,7 @@ from metaopt.optim import rule
 from metaopt.optim.arrays import Array
 
 _IN_CACHE: Final = 1 << 17  # numbers of a tensor that are updated together
-# Steps after which Adam's bias corrections are 1: plan has them.
+# Steps after which Adam's bias correction is 1: plan has it.
 _ALL_CORRECTED: Final = [torch.tensor(1e12)]
 
 
@@ -143,13 +142,15 @@ def _fused(
     """The step of a part of a tensor, and its sums, if asked for."""
     take2, decay, size, eps, back, stay = factors
     square = g.dot(g).item()
-    if not math.isfinite(square):
+    if not square <= rule.LARGEST_GRADIENT**2:
         g = rule.finite(g)
         square = g.dot(g).item()
     d.add_(p)  # the fast point
     if back:
         p.lerp_(d, -back)  # the average
-    # Without a first moment, the gradient stands in for it, and stays as it is.
+    if decay:
+        d.mul_(1 - decay)
+    # Without a first moment, the gradient stands in for it: it is written, with what it was.
     torch._fused_adamw_(
         [d],
         [g],
@@ -160,7 +161,7 @@ def _fused(
         lr=size,
         beta1=0.0,
         beta2=1 - take2,
-        weight_decay=decay / size if size else 0.0,
+        weight_decay=0.0,
         eps=eps,
         amsgrad=False,
         maximize=False,
@@ -183,7 +184,7 @@ def sums_of_arrays(arrays: list[tuple[np.ndarray, ...]], grads: list[Tensor]) ->
     for (p, d, v, ones), grad in zip(arrays, grads, strict=True):
         g = grad.detach().numpy()
         square = g.dot(g)
-        if not math.isfinite(square):
+        if not square <= rule.LARGEST_GRADIENT**2:
             g = rule.finite(grad.detach()).numpy()
             square = g.dot(g)
         sums.append((square, d.dot(d), v.dot(ones), p.dot(p), g.dot(d)))

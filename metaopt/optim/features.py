@@ -25,7 +25,7 @@ WIDEST_SHIFTS: Final = (4.0, 2.5, 3.0, 1.5)
 SMALLEST: Final = 1e-30
 # From the logarithms (rows: memory.WEIGHTS, then memory.LOGS) to features (columns).
 _RATIOS: Final = (
-    (0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0),  # a number of steps, which the clock has
     (0.5, 0.0, 0.0, 0.0, 0.0),
     (1.0, 0.0, 0.5, 0.0, 0.0),
     (0.0, 0.5, 0.0, 0.0, 0.0),

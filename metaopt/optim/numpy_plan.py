@@ -56,7 +56,7 @@ class NumpyPlan:
         self._logs = np.empty((n_tensors, 8), np.float32)
         self._ratios = np.empty((n_tensors, 5), np.float32)
         self._plain_rms = rule.PLAIN_RMS * (1 - small.shapes.is_matrix)
-        self._take2, self._newest, self._usual = np.empty((3, n_tensors), np.float32)
+        self._take2, self._newest, self._between = np.empty((3, n_tensors), np.float32)
         self._rates = np.empty((2, n_tensors), np.float32)
         # By the operation that made those of the state: others round otherwise.
         self._act()
@@ -139,7 +139,7 @@ class NumpyPlan:
             weight2 = after
         first = float(small.steps[0])
         schedule = np.array([[self._schedule(first + i)] for i in range(n_steps)], np.float32)
-        between[...] = self._usual
+        between[...] = self._between
         if self._known:
             n_left = max(math.ceil(self._total - first), 1)
             between[n_left - 1 :] = 1.0
@@ -148,7 +148,7 @@ class NumpyPlan:
         factors[:, :, 0] = self._take2
         np.minimum(self._rates[1] * schedule, 1.0, out=factors[:, :, 1])
         np.multiply(self._rates_ahead, root, out=factors[:, :, 2])
-        np.multiply(self._options.eps, root, out=factors[:, :, 3])
+        np.maximum(self._options.eps * root, rule.SMALLEST_EPS, out=factors[:, :, 3])
         back = factors[:, :, 4]
         back[0] = rule.offsets_back(small.memory[:, columns.INTERPOLATION.start])
         back[1:] = 1 / between[:-1] - 1
@@ -171,7 +171,7 @@ class NumpyPlan:
         np.multiply(rule.NEWEST_WEIGHT, shifts[:, 1], out=self._newest)
         odds = options.beta1 * shifts[:, 3]
         share = odds / (1 - options.beta1 + odds)
-        np.clip(share, rule.LOWEST_INTERPOLATION, 1.0, out=self._usual)
+        np.clip(share, rule.LOWEST_INTERPOLATION, 1.0, out=self._between)
 
     def forget(self) -> None:
         """Plan anew at the next step: what the state holds was changed."""

@@ -44,12 +44,13 @@ _Options = tuple[rule.Options, Tensor] | NumpyPlan
 
 
 class LSTMOptimizer(torch.optim.Optimizer):
-    """Trains a neural model with nothing to tune, at Adam's price.
+    """Trains a neural model with nothing to tune, at about Adam's price.
 
     A small pretrained LSTM looks at each tensor of the model (how its gradients, offset and size
     relate, not the numbers themselves), at the loss, and at how much of the training is done, and
-    sets the tensor's learning rate, what its running average forgets, and how far from that the
-    gradients are taken. All else is Schedule-Free AdamW.
+    sets the tensor's learning rate, what its running average forgets, how far from that the
+    gradients are taken, and the decay of the second moment. The rest follows Schedule-Free AdamW;
+    metaopt/optim/rule.py says where it departs from it.
 
         optimizer = LSTMOptimizer(model.parameters(), total_steps=1000)
         for x, y in batches:
@@ -57,13 +58,14 @@ class LSTMOptimizer(torch.optim.Optimizer):
             loss = loss_function(model(x), y)
             loss.backward()
             optimizer.step(loss=loss)
+        optimizer.eval()  # after the last of the total steps, it changes nothing
 
     Args:
         params: As in every optimizer of torch: tensors, named tensors, or groups. Groups may have
             their own ``lr``, ``betas``, ``eps``, ``weight_decay``, ``total_steps``, ``maximize``.
         lr: A multiplier of the learning rates that the LSTM sets, and what schedulers change.
         betas: Around which the LSTM sets the share of the average in the parameters while training
-            goes on, and the decay of the second moment.
+            goes on (never below 0.1), and the decay of the second moment.
         eps: Beside the root of the second moment.
         weight_decay: Decoupled, times the learning rate of the tensor, as in AdamW.
         total_steps: How many steps the training has: the last leaves the parameters at their
@@ -87,7 +89,9 @@ class LSTMOptimizer(torch.optim.Optimizer):
             then step as often as the others.
 
     While training goes on, the model is a little noisier than the average that it ends as. To
-    judge or save it before that, call :meth:`eval`, and :meth:`train` to go on.
+    judge or save it before that, or if fewer steps were taken than were announced, call
+    :meth:`eval`, and :meth:`train` to go on. The average of parameters of half precision suffers
+    from rounding: keep them in float32, and use autocast.
 
     The step waits for no device. The loss may be a number or a tensor of one element, on any
     device (it is copied to where the parameters are); None, NaN or infinite, it counts as unknown
@@ -212,6 +216,7 @@ class LSTMOptimizer(torch.optim.Optimizer):
             step = self._compiled() if self._compile else take_step
             step(pack, grads, seen, *options, backend, refresh=refresh, observe=observe)
         self._n_steps += 1
+        self._leave_at_average()
         self._warn_when_over()
         return returned
 
@@ -219,7 +224,9 @@ class LSTMOptimizer(torch.optim.Optimizer):
     def eval(self) -> None:
         """Put the parameters on their average, to judge or save the model; once or more often.
 
-        Training goes on well without :meth:`train`, but for one step from the average.
+        Training goes on well without :meth:`train`, but for one step from the average. Statistics
+        of batch normalisation remain those from where training was: let the model see some
+        batches in training mode, if it has any.
         """
         self._put_at_average(stays=True)
 
@@ -255,9 +262,9 @@ class LSTMOptimizer(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: StateDict) -> None:
         """Continue where a state dict was taken: the same steps follow as without a break.
 
-        The options in it replace this optimizer's, as everywhere in torch; its moments keep their
-        precision, whatever that of the parameters. What was trained with other weights continues
-        with these, with a warning.
+        The options in it replace this optimizer's, as everywhere in torch; offsets and second
+        moments keep their precision, whatever that of the parameters. What was trained with other
+        weights continues with these, with a warning.
 
         Raises:
             ValueError: If it is of other parameters, or of another optimizer.
@@ -393,14 +400,24 @@ class LSTMOptimizer(torch.optim.Optimizer):
             self._compiled_step = torch.compile(own, fullgraph=True, dynamic=False)
         return self._compiled_step
 
+    def _leave_at_average(self) -> None:
+        """Put on its average what had no gradient at the last step."""
+        for group in self.param_groups:
+            total = group["total_steps"]
+            if total is not None and self._n_steps >= total:
+                for param in group["params"]:
+                    if param.grad is None and self.state.get(param):
+                        put_at_average(param, self.state[param], stays=True)
+
     def _warn_when_over(self) -> None:
         totals = [group["total_steps"] for group in self.param_groups]
-        if self._warned or not any(t is not None and self._n_steps > t for t in totals):
+        over = [total for total in totals if total is not None and self._n_steps > total]
+        if self._warned or not over:
             return
         self._warned = True
         warnings.warn(
-            f"total_steps={totals[0]!r} given, and step {self._n_steps} is taken: parameters stay "
-            "at their average. Give the number of all steps, or None.",
+            f"total_steps={over[0]!r} given, and step {self._n_steps} is taken: these parameters "
+            "stay at their average. Give the number of all steps, or None.",
             WarmStartWarning,
             stacklevel=3,
         )

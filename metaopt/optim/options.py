@@ -16,6 +16,7 @@ from metaopt.optim.packing import Pack
 # Where each run of the LSTM is dear, it runs again after so many steps.
 USUAL_INTERVAL: Final = 4  # where the length of the training is unknown
 _LARGEST_INTERVAL: Final = 8
+_MOST_STEPS: Final = 2**24  # that float32 can count
 _FEWEST_RUNS: Final = 10  # of a training of at least so many steps
 
 
@@ -43,8 +44,11 @@ def check_options(group: Mapping[str, Any]) -> None:
                 f"Invalid {name} value: {group[name]!r} given; expected a finite {name} >= 0."
             )
     total = group["total_steps"]
-    if total is not None and not 0 < total < math.inf:
-        raise ValueError(f"total_steps={total!r} given; expected a number above 0, or None.")
+    if total is not None and not 0 < total <= _MOST_STEPS:
+        raise ValueError(
+            f"total_steps={total!r} given; expected a number above 0, at most {_MOST_STEPS}, or "
+            "None."
+        )
     every = group["refresh_every"]
     if every is not None and (not isinstance(every, int) or every < 1):
         raise ValueError(

@@ -90,11 +90,14 @@ def check_state(state: Mapping[str, Tensor], param: Tensor, hidden_size: int) ->
         raise ValueError(
             f"A state dict without {missing} given; expected one of LSTMOptimizer.state_dict()."
         )
-    if state["hidden"].shape != (2 * hidden_size,) or state["offset"].shape != param.shape:
+    names = ("offset", "exp_avg_sq", "memory", "hidden")
+    given = {name: tuple(state[name].shape) for name in names}
+    shape, of_lstm = tuple(param.shape), ((columns.N_COLUMNS,), (2 * hidden_size,))
+    expected = dict(zip(names, (shape, shape, *of_lstm), strict=True))
+    if given != expected:
         raise ValueError(
-            f"A state dict given with tensors of shape {tuple(state['exp_avg'].shape)} and hidden "
-            f"size {state['hidden'].numel() // 2}; expected {tuple(param.shape)} and "
-            f"{hidden_size}: it is of another model, or of other weights of the LSTM."
+            f"A state dict given with tensors of shapes {given}; expected {expected}: it is of "
+            "another model, or of other weights of the LSTM."
         )
 
 
@@ -116,7 +119,8 @@ def put_at_average(param: Tensor, state: Mapping[str, Tensor], *, stays: bool) -
     ahead = 0.0 if stays else (1 - share.to(device, dtype)) * (1 + back)
     value.copy_(before + offset * (ahead - back))
     offset.add_(before - value.to(dtype))
-    column.copy_(-share if stays else share)
+    after = -share if stays else share
+    column.copy_(torch.where(column == 0, column, after))  # 0: no step yet
 
 
 def all_reduced(sums: Tensor, params: Sequence[Tensor]) -> Tensor:
@@ -255,11 +259,11 @@ class Pack:
             state["hidden"] = self.tensors.hidden[row]
 
     def laid_out(self, grads: Sequence[Tensor]) -> list[Tensor]:
-        """Gradients as plain tensors, of the shapes of ``params``."""
+        """Gradients as plain tensors of the shapes of ``params``; contiguous if these are flat."""
         if self.flat and self._plain:
-            return [grad.reshape(-1) for grad in grads]
+            return [grad.reshape(-1).contiguous() for grad in grads]
         if self.flat:
-            return [plain(grad).reshape(-1) for grad in grads]
+            return [plain(grad).reshape(-1).contiguous() for grad in grads]
         return [plain(grad) for grad in grads]
 
     def holds(
