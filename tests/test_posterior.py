@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from quadratic_tasks import ENCODING, SPACE, Task, alike, family, history, learned
@@ -312,6 +312,7 @@ def test_a_diverged_trial_does_not_set_the_scale() -> None:
 
 
 @given(hnp.arrays(float, st.integers(1, 8), elements=st.floats(-1e100, 1e100)))
+@example(np.array([0.0, 5e-324]))  # a spread whose shares are 0
 @settings(max_examples=60)
 def test_any_losses_give_finite_answers(losses: np.ndarray) -> None:
     trials = some_trials(len(losses))

@@ -95,6 +95,7 @@ _RANGE = np.array([0.5, 1.0, 2.0, 4.0, 10.0, 30.0])
 GRID_SHAPE = (len(_BELOW_BEST), len(_RANGE))
 # Losses are capped at this many times the distance from the best to the median.
 _CAP = 20.0
+_SMALLEST_SPREAD = 1e-290  # of losses; of less, shares are 0
 # Components and grid points with less than this share of the largest weight are left out.
 _LEAST_WEIGHT = 0.002
 _NEGLIGIBLE = 1e-5
@@ -589,7 +590,7 @@ def _grid(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _spread_of(losses: np.ndarray) -> float:
     spread = float(np.ptp(losses))
-    return spread if spread > 0 else max(abs(float(losses.min())), 1e-12)
+    return spread if spread > _SMALLEST_SPREAD else max(abs(float(losses.min())), 1e-12)
 
 
 def fit_own_lengthscales(prior: Prior, trials: Trials) -> np.ndarray | None:
@@ -598,7 +599,7 @@ def fit_own_lengthscales(prior: Prior, trials: Trials) -> np.ndarray | None:
 
     losses = np.minimum(trials.losses, _cap(trials.losses))
     spread = float(np.ptp(losses))
-    if spread <= 0:
+    if spread <= _SMALLEST_SPREAD:
         return None
     z = np.log((losses - losses.min() + 0.03 * spread) / (2.0 * spread) + EPSILON)
     target = (z - z.mean()) / z.std()
