@@ -196,33 +196,6 @@ def learned_rule(batch: TaskBatch, horizon: int, *, tied: bool = False) -> Learn
     )
 
 
-Step = tuple[list[Tensor], RuleState]
-
-
-def optimized(
-    theta: controller.Theta,
-    params: list[Tensor],
-    grads: list[Tensor],
-    state: RuleState,
-    losses: Tensor,
-    shapes: Shapes,
-    total_steps: Tensor,
-    lr: Tensor,
-) -> Step:
-    new, state, _ = rule.update(
-        theta,
-        params,
-        grads,
-        state,
-        losses,
-        shapes=shapes,
-        total_steps=total_steps,
-        lr=lr,
-        n_batch=1,
-    )
-    return new, state
-
-
 def scheduled(
     theta: controller.Theta,
     params: list[Tensor],
@@ -232,8 +205,8 @@ def scheduled(
     shapes: Shapes,
     total_steps: Tensor,
     lr: Tensor,
-) -> Step:
-    """Tensor by tensor; the offset is the first moment."""
+) -> tuple[list[Tensor], RuleState]:
+    """A step of a schedule's rule, tensor by tensor; the offset is the first moment."""
     clock = read_clock(state.steps, total_steps[:, None])
     actions, memory, hidden = rule.decide(theta, state.memory, state.hidden, clock, losses, shapes)
     beta1, beta2, eps = (torch.tensor([x]) for x in (*rule.BETAS, rule.EPS))
@@ -258,22 +231,21 @@ def test_the_flat_rule_does_what_the_rule_does_on_tensors(name: str, tied: bool)
     batch = batch_of(name)
     learned = learned_rule(batch, 6, tied=tied)
     thetas, total_steps, shown, lr = learned.tensors()
+    shapes = shape_features(batch.shapes, tied=tied)
     parameters, reference = list(batch.initial), list(batch.initial)
     state, own = learned.begin(parameters), init_state(reference, n_batch=1)
     for step in range(6):
         inputs, labels = batch.minibatch(torch.tensor(step))
         gradients, losses = batch.gradients(reference, inputs, labels)
         parameters, state = learned.update(parameters, gradients, state, losses, step)
-        reference, own = (scheduled if tied else optimized)(
-            controller.unflatten(thetas),
-            reference,
-            gradients,
-            own,
-            torch.where(shown, losses, torch.nan),
-            shape_features(batch.shapes, tied=tied),
-            total_steps,
-            lr,
-        )
+        shown_losses = torch.where(shown, losses, torch.nan)
+        given = controller.unflatten(thetas), reference, gradients, own, shown_losses
+        if tied:
+            reference, own = scheduled(*given, shapes, total_steps, lr)
+        else:
+            reference, own, _ = rule.update(
+                *given, shapes=shapes, total_steps=total_steps, lr=lr, n_batch=1
+            )
     for flat, whole in zip(parameters, reference, strict=True):
         torch.testing.assert_close(flat, whole, rtol=1e-4, atol=1e-5)
 
