@@ -20,6 +20,7 @@ def svc_histories(
     n_trials: int = 30,
     descriptors: Sequence[TaskDescriptor] = (),
     estimator: str = ESTIMATOR,
+    metric: str = "accuracy",
 ) -> list[History]:
     """Histories of invented tasks that are best near ``C = 10`` and ``gamma = 0.01``.
 
@@ -28,6 +29,7 @@ def svc_histories(
         n_trials: Of each.
         descriptors: Of the first tasks.
         estimator: Whose they are said to be.
+        metric: What they are said to be judged by.
     """
     rng = np.random.default_rng(0)
     histories = []
@@ -35,7 +37,7 @@ def svc_histories(
         info = TaskInfo(
             estimator,
             f"task-{i}",
-            "accuracy",
+            metric,
             "invented",
             name=f"name-{i}",
             licence="CC0",

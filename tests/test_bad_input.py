@@ -24,7 +24,7 @@ from optuna.distributions import (
 from optuna.samplers import RandomSampler, TPESampler
 from safetensors.numpy import save
 from sampler_worker import ESTIMATOR, TURNS_OF_TPE, not_planned, objective
-from small_artifact import svc_histories
+from small_artifact import svc_histories, write_small_artifact
 
 from warmstart.artifact import METADATA_KEY, read_artifact, write_artifact
 from warmstart.descriptor import describe
@@ -242,6 +242,43 @@ def test_a_task_of_another_kind_than_the_estimator_warns_once(estimator: Any) ->
 
 def test_no_rows_are_an_error() -> None:
     error_of(DescriptorError, lambda: describe(np.empty((0, 3)), np.empty(0)))
+
+
+# Metrics
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda metric: WarmStartSampler(estimator=ESTIMATOR, metric=metric, seed=0),
+        lambda metric: WarmStartSampler(metric=metric, seed=0),
+        lambda metric: suggest(ESTIMATOR, metric=metric, n=1),
+    ],
+)
+@pytest.mark.parametrize("asked", ["acuracy", "max_error", ""])
+def test_a_metric_that_nothing_was_judged_by_warns_once_and_names_the_known(
+    use: Callable[[str], object], asked: str
+) -> None:
+    with pytest.warns(WarmStartWarning, match=f"metric='{asked}' given") as caught:
+        use(asked)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert "['accuracy', 'balanced_accuracy'" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("asked", [None, " Accuracy ", "neg_log_loss", "f1_macro", "objective"])
+def test_a_metric_under_any_of_its_names_does_not_warn(asked: str | None) -> None:
+    WarmStartSampler(estimator=ESTIMATOR, metric=asked, seed=0)
+
+
+def test_a_metric_of_the_users_own_histories_does_not_warn() -> None:
+    own = svc_histories(2, metric="profit")
+    WarmStartSampler(estimator=ESTIMATOR, histories=own, metric="profit", seed=0)
+
+
+def test_a_metric_of_the_artifacts_own_does_not_warn(tmp_path: Path) -> None:
+    path = write_small_artifact(tmp_path / "svc.safetensors", metric="profit")
+    WarmStartSampler(estimator=ESTIMATOR, artifact=path, metric="profit", seed=0)
 
 
 # Estimators

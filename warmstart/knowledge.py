@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,14 @@ from warmstart.alignment import align
 from warmstart.artifact import Artifact, read_artifact
 from warmstart.catalogue import ESTIMATORS, estimator_name, resolve_estimator
 from warmstart.descriptor import TaskDescriptor
-from warmstart.errors import HistoryError, UnknownEstimatorError
+from warmstart.errors import HistoryError, UnknownEstimatorError, WarmStartWarning
 from warmstart.estimator import Estimator, TaskSize, uncatalogued
 from warmstart.history import History
 from warmstart.inference import infer_estimator
 from warmstart.learning import extend_prior, learn_prior
 from warmstart.lookalike import LookAlike, look_alike
 from warmstart.matching import Matcher
-from warmstart.metrics import HIGHER_IS_BETTER, UNSAID, metric_name
+from warmstart.metrics import HIGHER_IS_BETTER, UNSAID, known_metric, metric_name
 from warmstart.prior import Prior, SourceTask
 from warmstart.prior_file import estimators_in, unpack_prior, unpack_standings
 from warmstart.space import Parameter
@@ -140,6 +141,28 @@ class Knowledge:
             if name in self.estimators() or self._given_histories:
                 return name  # with histories of other estimators it is this one's first study
             raise
+
+    def warn_of_unknown_metric(self, *, stacklevel: int) -> None:
+        """Warn if nothing was judged by the asked metric, which then counts as any.
+
+        Args:
+            stacklevel: Of the warning, as where this is called it would be 1.
+        """
+        if self._metric in (None, UNSAID) or known_metric(self._metric) is not None:
+            return
+        own = {h.info.metric for histories in self._own.values() for h in histories}
+        learned = {
+            t.metric for e in self._in_artifact for t in unpack_prior(self._artifact, e).tasks
+        }
+        known = list(dict.fromkeys([*HIGHER_IS_BETTER, *sorted((own | learned) - {UNSAID})]))
+        if self._metric not in known:
+            warnings.warn(
+                f"metric={self._metric!r} given, by which nothing that is known was judged: "
+                f"histories of any metric are drawn on, as with metric=None. Known are {known}, "
+                "also by the names that scikit-learn and LightGBM have for them.",
+                WarmStartWarning,
+                stacklevel=stacklevel + 1,
+            )
 
     @property
     def kind(self) -> str | None:

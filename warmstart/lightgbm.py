@@ -29,6 +29,7 @@ from warmstart.lightgbm_params import (
     tuned,
     without,
 )
+from warmstart.metrics import known_metric
 from warmstart.sampler import WarmStartSampler
 from warmstart.space import from_unit
 from warmstart.target import Kind, refuse_incomplete
@@ -328,7 +329,7 @@ def _sampler(
     return WarmStartSampler(
         estimator=estimator_of(params),
         task=task,
-        metric=_METRICS.get(metric, metric),
+        metric=known_metric(_METRICS.get(metric, metric)),
         seed=seed,
     )
 

@@ -55,6 +55,16 @@ _BY_NAME: Final = {
 }
 
 
+def known_metric(asked: str | None) -> str | None:
+    """The name that histories of a metric go by; ``None`` if it is not one of the known.
+
+    Args:
+        asked: As for ``metric_name``, or ``None`` for any.
+    """
+    name = metric_name(asked or "")
+    return name if name in HIGHER_IS_BETTER else None
+
+
 def metric_name(asked: str) -> str:
     """The name that histories of a metric go by.
 

@@ -76,7 +76,8 @@ class WarmStartSampler(BaseSampler):
             study that chooses between estimators by a categorical parameter, a dict of what each
             of its choices stands for; without it, choices such as ``"SVC"`` or ``"lgbm"`` tell.
         task: What is known of the data, from ``warmstart.describe(X, y)``.
-        metric: What the objective measures, such as ``"accuracy"``; ``None`` for anything.
+        metric: What the objective measures, such as ``"accuracy"``; ``None`` for anything. One
+            that nothing is known of warns, and counts as ``None``.
         then: Sampler for all that nothing is known of; ``TPESampler(seed=seed)`` by default.
         artifact: An artifact, or the path of one, in place of the shipped one.
         exclude: Training tasks not to draw on: ids, names, data sets or families; ``"similar"``
@@ -132,6 +133,7 @@ class WarmStartSampler(BaseSampler):
         self._is_then_given = then is not None
         self._then = TPESampler(seed=seed) if then is None else then
         self._start_empty()
+        self._knowledge.warn_of_unknown_metric(stacklevel=2)
         for name in self._given():
             self._warn_of_another_kind(name)
         if self._estimator is not None and self._knowledge.source(self._estimator) is None:

@@ -77,6 +77,7 @@ def suggest(
         artifact=artifact, histories=histories, task=task, metric=metric, exclude=exclude
     )
     name = knowledge.resolve(estimator)
+    knowledge.warn_of_unknown_metric(stacklevel=2)
     source = knowledge.source(name)
     if source is None:
         raise UnknownEstimatorError(

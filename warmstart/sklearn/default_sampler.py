@@ -11,6 +11,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from warmstart.alignment import align
 from warmstart.descriptor import TaskDescriptor
 from warmstart.knowledge import Knowledge
+from warmstart.metrics import known_metric
 from warmstart.sampler import WarmStartSampler
 from warmstart.sklearn.candidates import ALONE
 from warmstart.sklearn.inferred_space import known_parts
@@ -50,10 +51,11 @@ def warm_start(
         candidates: The estimators by name.
         tuned: What is tuned of them; ``None`` if a function says so, trial by trial.
         task: What is known of the data.
-        metric: What trials are judged by.
+        metric: What trials are judged by; one that nothing is known of counts as ``None``.
         n_trials: How many there will be, if that is known.
         seed: Of all proposals.
     """
+    metric = known_metric(metric)
     knowledge = Knowledge(task=task, metric=metric)
     if ALONE not in candidates:
         known = {name: _known(candidate, knowledge) for name, candidate in candidates.items()}
