@@ -104,6 +104,7 @@ WARMSTART_LAYERS: tuple[tuple[str, set[str]], ...] = (
             "delegation",
             "distributions",
             "explanation",
+            "given_study",
             "lightgbm",
             "lightgbm_params",
             "planning",

@@ -7,11 +7,14 @@ import optuna
 import pandas as pd
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.model_selection import StratifiedKFold
 
 from warmstart.catalogue import resolve_estimator
 from warmstart.errors import SearchSpaceError
+from warmstart.explanation import explain
 from warmstart.lightgbm import describe_dataset, suggest_params, tune
 from warmstart.lightgbm_params import _TUNED, CLASSIFIER, PATIENCE, REGRESSOR, ROUNDS, tuned
 from warmstart.matching import Matcher
@@ -247,6 +250,27 @@ class TestTuning:
         assert again.study is study
         assert len(study.trials) == 3
 
+    def test_a_study_made_or_loaded_without_a_sampler_is_warm(self, data, tmp_path):
+        storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.log")))
+        study = optuna.create_study(storage=storage, study_name="boosted", direction="maximize")
+        tune(BINARY, data, 3, study=study, **FEW)
+        loaded = optuna.load_study(storage=storage, study_name="boosted")
+        tune(BINARY, data, 3, study=loaded, **FEW)
+        assert list(explain(loaded)["by"]) == ["meta-learner"] * 4
+
+    def test_a_study_keeps_a_sampler_of_its_own(self, data):
+        own = optuna.samplers.RandomSampler(seed=0)
+        study = optuna.create_study(direction="maximize", sampler=own)
+        tune(BINARY, data, 3, study=study, **FEW)
+        assert study.sampler is own
+
+    def test_a_sampler_takes_the_place_of_the_studys(self, data):
+        cold = optuna.create_study(direction="maximize")
+        sampler = optuna.samplers.TPESampler(seed=0)
+        tune(BINARY, data, 3, study=cold, sampler=sampler, **FEW)
+        assert cold.sampler is sampler
+        assert list(explain(cold)["by"]) == ["then"] * 2
+
     def test_same_seed_same_trials(self, cancer):
         first, second = (
             tune(BINARY, lightgbm.Dataset(*cancer), 5, **FEW, seed=3).study.trials
@@ -269,19 +293,9 @@ class TestTuning:
         with pytest.raises(lightgbm.basic.LightGBMError):
             tune({**BINARY, "objective": "poisson"}, data, 3, **FEW)
 
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            ({"study": optuna.create_study()}, "to minimize given; expected one to maximize"),
-            (
-                {"study": optuna.create_study(), "sampler": optuna.samplers.RandomSampler()},
-                "sampler given with study",
-            ),
-        ],
-    )
-    def test_contradictions_are_named(self, arguments, message, data):
-        with pytest.raises(ValueError, match=message):
-            tune(BINARY, data, 3, **FEW, **arguments)
+    def test_a_study_of_the_other_direction_is_refused(self, data):
+        with pytest.raises(ValueError, match="to minimize given; expected one to maximize"):
+            tune(BINARY, data, 3, study=optuna.create_study(), **FEW)
 
     def test_a_study_of_other_params_is_refused_but_not_of_the_same_in_other_words(self, data):
         study = tune({**BINARY, "eta": 0.1}, data, 3, **FEW).study

@@ -154,7 +154,11 @@ class Knowledge:
         learned = {
             t.metric for e in self._in_artifact for t in unpack_prior(self._artifact, e).tasks
         }
-        known = list(dict.fromkeys([*HIGHER_IS_BETTER, *sorted((own | learned) - {UNSAID})]))
+        known = list(
+            dict.fromkeys(
+                [*HIGHER_IS_BETTER, *sorted(map(metric_name, (own | learned) - {UNSAID}))]
+            )
+        )
         if self._metric not in known:
             warnings.warn(
                 f"metric={self._metric!r} given, by which nothing that is known was judged: "

@@ -16,6 +16,7 @@ from optuna.samplers import BaseSampler
 
 from warmstart.descriptor import TaskDescriptor, describe
 from warmstart.errors import DescriptorError, MissingDependencyError, SearchSpaceError
+from warmstart.given_study import has_own_sampler
 from warmstart.lightgbm_params import (
     CLASSIFIER,
     PATIENCE,
@@ -104,16 +105,17 @@ def tune(
         timeout: Seconds after which no trial is begun.
         task: Descriptor of the data; None: that of ``describe_dataset``.
         sampler: None for a ``WarmStartSampler``.
-        study: To go on with, of the same ``params``; it keeps its own sampler, so make or load it
-            with a ``WarmStartSampler``.
+        study: To go on with, of the same ``params`` and with its own sampler. A ``TPESampler``,
+            which Optuna gives to studies that are made or loaded without a sampler, makes room
+            for a ``WarmStartSampler``, unless it is given as ``sampler``, too.
         callbacks: Of the study.
         seed: Of folds and sampler.
         show_progress_bar: Of trials.
 
     Raises:
         ValueError: If nothing is evaluated, a label is NaN or infinite (which LightGBM takes for
-            another number), ``sampler`` is given with ``study``, or the study has another
-            direction than the metric, or trials of something else or other ``params``.
+            another number), or the study has another direction than the metric, or trials of
+            something else or other ``params``.
         SearchSpaceError: If one parameter is given under two names, or rounds as a distribution.
         MissingDependencyError: If LightGBM is not installed.
         lightgbm.basic.LightGBMError: If it refuses the data or ``params`` themselves.
@@ -126,8 +128,6 @@ def tune(
         >>> tuned.best_params["eta"], tuned.metric, tuned.best_score > 0.9
         (0.1, 'auc', True)
     """
-    if study is not None and sampler is not None:
-        raise ValueError("sampler given with study, which has one; expected one of them.")
     searched = [name for name in (*ROUNDS, *PATIENCE) if name in set(params) - set(fixed(params))]
     if searched:
         raise SearchSpaceError(
@@ -161,13 +161,13 @@ def tune(
     middle = {name: from_unit(p, 0.5) for name, p in tuned(trainer.params, task=task).items()}
     scores = trainer.run({**fixed(trainer.params), **middle}, n_rounds=1)
     said = as_said(trainer.params)
+    if sampler is None and (study is None or not has_own_sampler(study)):
+        sampler = _sampler(params, task, scores.metric, seed)
     if study is None:
-        study = optuna.create_study(
-            direction=scores.direction,
-            sampler=sampler or _sampler(params, task, scores.metric, seed),
-        )
+        study = optuna.create_study(direction=scores.direction, sampler=sampler)
     else:
         _check(study, scores, said)
+        study.sampler = sampler or study.sampler
 
     def objective(trial: optuna.Trial) -> float:
         chosen = suggest_params(trial, trainer.params, task=task)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FixedTrial, Trial, TrialState
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from warmstart.descriptor import TaskDescriptor, describe
 from warmstart.errors import DescriptorError, WarmStartWarning
+from warmstart.given_study import has_own_sampler
 from warmstart.sampler import WarmStartSampler
 from warmstart.sklearn.arguments import check_arguments
 from warmstart.sklearn.candidates import ALONE, chosen, configured, read_candidates
@@ -343,7 +344,7 @@ class WarmStartSearchCV(DelegatesToBest, MetaEstimatorMixin, BaseEstimator):  # 
             return Start(deepcopy(self.sampler))
         if self.sampler is not None:
             return Start(self.sampler(task))
-        if self.study is not None and type(self.study.sampler) is not TPESampler:
+        if self.study is not None and has_own_sampler(self.study):
             return None
         start = warm_start(
             candidates,
