@@ -20,6 +20,7 @@ from sklearn.ensemble import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
@@ -231,6 +232,27 @@ def test_regressors_in_pipelines_are_tuned():
     search = WarmStartSearchCV(model, n_trials=3, cv=2, random_state=0).fit(X, y)
     assert set(search.best_params_) == {"regressor__ridge__alpha", "regressor__standardscaler"}
     assert search.best_score_ > 0.3
+
+
+def test_what_is_frozen_is_left_as_it_is_and_the_rest_tuned():
+    X, y = load_iris(return_X_y=True)
+    scaler = StandardScaler().fit(X)
+    model = make_pipeline(FrozenEstimator(scaler), SVC())
+    assert names_of(model) == prefixed("svc", SVC_NAMES)
+    search = WarmStartSearchCV(
+        make_pipeline(StandardScaler(), FrozenEstimator(SVC().fit(X, y))), n_trials=1, cv=2
+    )
+    with pytest.warns(WarmStartWarning, match="Nothing is known of FrozenEstimator"):
+        search.fit(X, y)
+    assert set(search.best_params_) == {"standardscaler"}
+
+
+@pytest.mark.parametrize("wrapped", [lambda frozen: frozen, CalibratedClassifierCV])
+def test_where_all_is_frozen_the_error_says_so(wrapped):
+    X, y = load_iris(return_X_y=True)
+    frozen = wrapped(FrozenEstimator(SVC().fit(X, y)))
+    with pytest.raises(SearchSpaceError, match=r"FrozenEstimator.*is not fitted again"):
+        WarmStartSearchCV(frozen, n_trials=1, cv=2).fit(X, y)
 
 
 def test_encoders_without_choices_worth_tuning_are_left_alone():

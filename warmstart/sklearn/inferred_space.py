@@ -3,7 +3,7 @@
 An estimator shows its parts in ``get_params``: the steps of a pipeline, the branches of a column
 transformer, the members of an ensemble, the estimator in a wrapper. Each part that the catalogue
 or ``preprocessing`` knows adds what is tuned of it, under its path. What the user set to another
-value than the library's default stays as it is.
+value than the library's default, and what is in a ``FrozenEstimator``, stays as it is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from warmstart.catalogue import known_estimator
@@ -86,6 +87,12 @@ def inferred_space(
         for name, condition in own.conditions.items():
             conditions[prefix + name] = Condition(prefix + condition.parameter, condition.values)
     if not parameters:
+        if any(isinstance(part, FrozenEstimator) for part in parts.values()):
+            raise SearchSpaceError(
+                f"{type(estimator).__name__} given, of which nothing but what a FrozenEstimator "
+                "holds is known: that is not fitted again, so there is nothing to tune; expected "
+                "the estimator itself, not frozen."
+            )
         raise SearchSpaceError(
             f"{type(estimator).__name__} given without param_distributions, and nothing is known "
             "of it or its parts; expected param_distributions={name: distribution}."
@@ -134,12 +141,19 @@ def known_parts(estimator: Any) -> dict[str, Estimator]:
 
 
 def _parts(estimator: Any) -> Iterator[tuple[str, Any]]:
-    """An estimator and all in it, by path; what holds others comes before them."""
+    """An estimator and all in it but what is frozen, by path; what holds others comes first."""
     yield "", estimator
+    if isinstance(estimator, FrozenEstimator):
+        return
     settings = estimator.get_params(deep=True)
+    frozen: list[str] = []
     for path in sorted(settings, key=lambda name: name.count("__")):
         part = settings[path]
-        if hasattr(part, "get_params") and not isinstance(part, type):
+        if path.startswith(tuple(frozen)) or not hasattr(part, "get_params"):
+            continue
+        if isinstance(part, FrozenEstimator):
+            frozen.append(f"{path}__")
+        if not isinstance(part, type):
             yield path, part
 
 
