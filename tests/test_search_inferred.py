@@ -24,6 +24,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC, SVR
@@ -253,6 +254,16 @@ def test_where_all_is_frozen_the_error_says_so(wrapped):
     frozen = wrapped(FrozenEstimator(SVC().fit(X, y)))
     with pytest.raises(SearchSpaceError, match=r"FrozenEstimator.*is not fitted again"):
         WarmStartSearchCV(frozen, n_trials=1, cv=2).fit(X, y)
+
+
+@pytest.mark.parametrize("n_rows", [24, 80])
+def test_networks_get_batches_that_folds_can_fill(n_rows):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(n_rows, 3)), np.arange(n_rows) % 2
+    batches = PartialFixedSampler({"solver": "adam"}, RandomSampler(0))
+    model = MLPClassifier(hidden_layer_sizes=(2,), max_iter=2000, tol=0.1, early_stopping=True)
+    search = WarmStartSearchCV(model, n_trials=8, cv=2, sampler=batches).fit(X, y)
+    assert max(search.cv_results_["param_batch_size"]) >= 0.25 * n_rows
 
 
 def test_encoders_without_choices_worth_tuning_are_left_alone():

@@ -90,6 +90,14 @@ def test_on_few_rows_counts_of_rows_end_early():
     assert search_space("LGBMClassifier", task=task).parameters["min_child_samples"].high == 10
 
 
+@pytest.mark.parametrize(("n_rows", "low", "high"), [(40, 16, 16), (20, 8, 8), (400, 16, 160)])
+def test_a_batch_has_no_more_rows_than_a_fold(n_rows, low, high):
+    task = describe(np.random.default_rng(0).random((n_rows, 3)), np.arange(n_rows) % 2)
+    space = search_space("MLPClassifier", task=task)
+    assert space.parameters["batch_size"] == Integer(low, high, log=True)
+    assert search_space("MLPClassifier").parameters["batch_size"] == Integer(16, 256, log=True)
+
+
 def test_an_estimator_without_a_space_is_named():
     with pytest.raises(SearchSpaceError, match="rpart"):
         search_space("rpart")

@@ -260,7 +260,9 @@ _COUNTED_IN_ROWS: Final = {
     "min_child_samples": 0.25,
     "min_samples_leaf": 0.25,
     "min_samples_split": 0.5,
+    "batch_size": 0.4,  # Of half of the rows, networks may keep a tenth to stop early.
 }
+_FEWEST_ROWS: Final = 2  # that all of these can be
 
 
 def tunable_estimators() -> list[str]:
@@ -383,8 +385,9 @@ def _within(name: str, parameter: Parameter, n_rows: float) -> Parameter:
     share = _COUNTED_IN_ROWS.get(name)
     if share is None or not isinstance(parameter, Integer):
         return parameter
-    high = min(parameter.high, max(parameter.low, int(share * n_rows)))
-    return Integer(parameter.low, high, parameter.log, parameter.step)
+    most = max(int(share * n_rows), min(parameter.low, _FEWEST_ROWS))
+    low, high = min(parameter.low, most), min(parameter.high, most)
+    return Integer(low, high, parameter.log, parameter.step)
 
 
 def _default(estimator: Estimator, name: str) -> Any:
