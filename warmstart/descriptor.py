@@ -155,8 +155,7 @@ def describe(
     """
     table = open_table(X)
     target = read_target(y, n_rows=table.shape[0], kind=kind)
-    if target.rows is not None:
-        refuse_missing(~np.isin(np.arange(table.shape[0]), target.rows))
+    refuse_missing(target.missing)
     if np.ptp(target.values) == 0:
         warnings.warn(
             f"y has the same value in all {table.shape[0]} rows: there is nothing to learn from "

@@ -27,15 +27,15 @@ class Target:
 
     Attributes:
         kind: Of the task.
-        values: ``(n_rows,)`` class codes from 0 without gaps, or floats.
+        values: ``(n_present,)`` class codes from 0 without gaps, or floats.
         n_classes: 0 for regression.
-        rows: ``(n_rows,)`` positions of these rows in the data set given; None for all.
+        missing: ``(n_rows,)`` booleans: which rows of the data set given have none.
     """
 
     kind: Kind
     values: np.ndarray
     n_classes: int
-    rows: np.ndarray | None
+    missing: np.ndarray
 
 
 def read_target(y: Any, *, n_rows: int, kind: str | None) -> Target:
@@ -69,12 +69,11 @@ def read_target(y: Any, *, n_rows: int, kind: str | None) -> Target:
             "expected one value a row."
         )
     encoded = column.nominal(0, None)
-    rows = None
-    if encoded.missing.any():
-        rows = np.flatnonzero(~encoded.missing)
-        if rows.size == 0:
-            raise DescriptorError("y given without any present value; expected at least one.")
-        column = column.take(rows)
+    missing = encoded.missing
+    if missing.all():
+        raise DescriptorError("y given without any present value; expected at least one.")
+    if missing.any():
+        column = column.take(np.flatnonzero(~missing))
         encoded = column.nominal(0, None)
 
     numbers = column.numeric([0])[:, 0] if column.is_numeric(0) else None
@@ -84,14 +83,14 @@ def read_target(y: Any, *, n_rows: int, kind: str | None) -> Target:
     if kind == "classification":
         # Declared categories without rows are no classes.
         classes, codes = np.unique(encoded.codes, return_inverse=True)
-        return Target("classification", codes.reshape(-1), classes.size, rows)
+        return Target("classification", codes.reshape(-1), classes.size, missing)
     try:
         values = column.numeric([0])[:, 0]
     except (ValueError, TypeError, OverflowError) as error:
         raise DescriptorError(
             f"kind='regression' and y that holds no numbers given ({error}); expected numbers."
         ) from error
-    return Target("regression", values, 0, rows)
+    return Target("regression", values, 0, missing)
 
 
 def refuse_incomplete(y: Any) -> None:

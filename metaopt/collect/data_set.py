@@ -99,8 +99,7 @@ def data_set(
         raise DescriptorError(
             f"Data set {name!r} has a constant target; expected at least two values of it."
         )
-    if target.rows is not None:
-        X = X.iloc[target.rows]
+    X = X.loc[~target.missing]
     numbers = X.select_dtypes(include=["number"]).columns
     nominal = tuple(c for c in X.columns if c in (categorical or ()) or c not in numbers)
     return DataSet(
