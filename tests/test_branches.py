@@ -10,6 +10,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import RandomSampler
+from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import Trial as OptunaTrial
 
@@ -307,6 +308,24 @@ class TestSampler:
         first = self.study(path, 1).trials[0]
         assert first.params["classifier"] == "svm"
         assert first.params["svm_C"] == pytest.approx(10, rel=1.0)
+
+    def test_however_many_branches_there_are_a_choice_reads_the_storage_twice(
+        self, path, monkeypatch
+    ):
+        study = self.study(path, 20)
+        assert set(chosen(study)) == {"svm", "logreg", "KNeighborsClassifier"}
+        n_read = 0
+        read = InMemoryStorage.get_all_trials
+
+        def counted(*arguments, **options):
+            nonlocal n_read
+            n_read += 1
+            return read(*arguments, **options)
+
+        trial = study.ask()
+        monkeypatch.setattr(InMemoryStorage, "get_all_trials", counted)
+        trial.suggest_categorical("classifier", ["svm", "logreg", "KNeighborsClassifier"])
+        assert n_read == 2
 
     def test_it_ends_with_the_one_that_is_best_here(self, path):
         later = chosen(self.study(path, 40))[20:]

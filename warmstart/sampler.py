@@ -38,7 +38,7 @@ from warmstart.provenance import (
 )
 from warmstart.space import Parameter
 from warmstart.study_memory import StudyMemory
-from warmstart.study_trials import StudyTrial
+from warmstart.study_trials import StudyTrial, stored_trials
 from warmstart.threads import one_thread
 
 _logger = optuna.logging.get_logger("optuna.warmstart")
@@ -194,11 +194,12 @@ class WarmStartSampler(BaseSampler):
         """
         with self._lock:
             kept = self._study(study)
-            kept.trials.read(study)
+            stored = stored_trials(study)
+            kept.trials.read(study, stored=stored)
             branches = self._branches(kept, {})
             found = []
             for own in kept.parts(branches):
-                own.trials.read(study)
+                own.trials.read(study, stored=stored)
                 planner = self._planner(own, own.trials.distributions)
                 if planner is not None:
                     found.append(planner.alignment(own.trials.distributions))
@@ -250,11 +251,12 @@ class WarmStartSampler(BaseSampler):
             return self._then.infer_relative_search_space(study, trial)
         with self._lock:
             kept = self._study(study)
-            kept.read(study, trial)
+            stored = stored_trials(study)
+            kept.read(study, trial, stored)
             matched = set()
             branches = self._branches(kept, {})
             for own in kept.parts(branches):
-                own.read(study, trial)
+                own.read(study, trial, stored)
                 planner = self._planner(own, own.trials.distributions)
                 if planner is not None:
                     matched |= set(planner.alignment(own.trials.distributions).matched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +68,8 @@ class StudyMemory:
             )
         return self.by_choice[choice]
 
-    def read(self, study: Study, trial: FrozenTrial) -> list[StudyTrial]:
-        """The study's trials but this one, as they are now."""
-        return self.trials.read(study, before=trial.number)
+    def read(
+        self, study: Study, trial: FrozenTrial, stored: Sequence[FrozenTrial] | None = None
+    ) -> list[StudyTrial]:
+        """The study's trials but this one, as they are now or as they are stored."""
+        return self.trials.read(study, before=trial.number, stored=stored)

@@ -62,7 +62,13 @@ class TrialReader:
         self._finished: dict[int, StudyTrial] = {}
         self._violations: dict[int, float] = {}
 
-    def read(self, study: Study, *, before: int | None = None) -> list[StudyTrial]:
+    def read(
+        self,
+        study: Study,
+        *,
+        before: int | None = None,
+        stored: Sequence[FrozenTrial] | None = None,
+    ) -> list[StudyTrial]:
         """The finished and the running trials of a single-objective study, by number.
 
         All of them, also where a pruner shows samplers a part: what was tried was tried.
@@ -75,11 +81,13 @@ class TrialReader:
         Args:
             study: With one objective.
             before: A running trial to leave out: the one that is being suggested.
+            stored: What ``stored_trials`` gave just now, for several readers; ``None`` to ask
+                the storage.
         """
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
         read: list[StudyTrial] = []
         running: list[StudyTrial] = []
-        for trial in study._storage.get_all_trials(study._study_id, deepcopy=False):
+        for trial in stored_trials(study) if stored is None else stored:
             if trial.number in self._finished:
                 read.append(self._finished[trial.number])
             elif (
@@ -143,6 +151,11 @@ class TrialReader:
 
 def _has(trial: FrozenTrial, name: str, value: object) -> bool:
     return name in trial.params and trial.params[name] == value
+
+
+def stored_trials(study: Study) -> list[FrozenTrial]:
+    """All trials that the storage has now, also where a pruner shows samplers a part."""
+    return study._storage.get_all_trials(study._study_id, deepcopy=False)
 
 
 def study_trials(study: Study, *, before: int | None = None) -> list[StudyTrial]:
