@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ def test_the_last_planned_trial_tells() -> None:
     before = trials(12, transfer=0.0)
     assert is_delegated(13, [*before, *trials(13, transfer=0.0)[12:]])
     assert not is_delegated(13, [*before, *trials(13, transfer=0.5)[12:]])
+
+
+def test_enqueued_trials_take_no_turn() -> None:
+    asked_for = [replace(t, is_enqueued=t.number in (2, 11)) for t in trials(24)]
+    assert [n for n in range(24) if is_delegated(n, asked_for[:n])] == [13, 17, 21]
 
 
 def test_running_trials_count_but_ten_must_be_finished() -> None:
@@ -161,6 +167,14 @@ def test_fixed_values_are_planned_around(artifact: Artifact) -> None:
     study.optimize(objective, n_trials=1)
     assert study.trials[11].params["C"] == 2.0
     assert not not_planned(study)
+
+
+def test_a_turn_that_an_enqueued_trial_came_upon_is_the_next_ones(artifact: Artifact) -> None:
+    study = optuna.create_study(sampler=warm(artifact))
+    study.optimize(objective, n_trials=11)
+    study.enqueue_trial({"C": 2.0, "gamma": 0.1})
+    study.optimize(objective, n_trials=2)
+    assert list(explain(study)["by"])[11:] == ["enqueued", "tpe"]
 
 
 def test_a_trial_stays_with_whom_it_began_when_its_sampler_forgets(artifact: Artifact) -> None:

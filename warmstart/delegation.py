@@ -3,7 +3,8 @@
 What all source tasks praise may be bad on yours, and a model that believes them too firmly looks
 nowhere else. TPE, which knows nothing of them, finds what they miss; so it has a part of the
 trials, and a larger one where the trials so far speak against the sources. Both learn from all
-trials. In a study that chooses between estimators, each branch counts its own.
+trials. In a study that chooses between estimators, each branch counts its own. Trials that were
+enqueued are neither's, and take no turn.
 """
 
 from __future__ import annotations
@@ -43,15 +44,15 @@ _ROOM: Final = 20
 def is_delegated(number: int, trials: Sequence[StudyTrial]) -> bool:
     """Whether a trial is TPE's.
 
-    It depends on how many came before it, and on what the sources had to say in the last of
-    these that was planned.
+    It depends on how many came before it, but for enqueued ones, and on what the sources had to
+    say in the last of these that was planned.
 
     Args:
         number: Of the trial.
         trials: The study's others, by number.
     """
     before = [trial for trial in trials if trial.number < number]
-    n = len(before)
+    n = sum(not trial.is_enqueued for trial in before)
     losses = [trial.loss for trial in before if trial.loss is not None]
     if len(losses) < _FIRST or _MOST_FAILED * losses.count(math.inf) > len(losses):
         return False

@@ -9,7 +9,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from warmstart.provenance import META_LEARNER, THEN, Provenance, read_provenance
-from warmstart.sampler import WarmStartSampler, enqueued_params
+from warmstart.sampler import WarmStartSampler
+from warmstart.study_trials import enqueued_params
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -38,7 +38,7 @@ from warmstart.provenance import (
 )
 from warmstart.space import Parameter
 from warmstart.study_memory import StudyMemory
-from warmstart.study_trials import StudyTrial, stored_trials
+from warmstart.study_trials import StudyTrial, enqueued_params, stored_trials
 from warmstart.threads import one_thread
 
 _logger = optuna.logging.get_logger("optuna.warmstart")
@@ -401,10 +401,11 @@ class WarmStartSampler(BaseSampler):
         if not set(asked) & set(matched):
             return None
         self._report(kept, planner, known, trials)
+        fixed = _fixed(study, trial)
         if trial.number not in whole.delegated:
             said = _said(study, trial) if set(trial.params) & set(matched) else None
             whole.delegated[trial.number] = (
-                self._delegates(study, trial, whole, kept, known, trials)
+                self._delegates(study, trial, whole, kept, known, trials, fixed)
                 if said is None
                 else said.by == DELEGATE
             )
@@ -419,7 +420,6 @@ class WarmStartSampler(BaseSampler):
         for attempt in range(_MOST_RETREATS):
             is_new = plan is None
             if plan is None:
-                fixed = _fixed(study, trial)
                 rng = np.random.default_rng([self._seed, trial.number, len(trial.params), attempt])
                 with one_thread():
                     plan = planner.plan(
@@ -446,6 +446,7 @@ class WarmStartSampler(BaseSampler):
         kept: StudyMemory,
         known: Mapping[str, BaseDistribution],
         trials: Sequence[StudyTrial],
+        fixed: Mapping[str, Any],
     ) -> bool:
         """Whether a trial is left to TPE; if so, it says so.
 
@@ -453,7 +454,7 @@ class WarmStartSampler(BaseSampler):
         plan around, or where the space is so small that it would repeat what was tried.
         """
         is_constrained = whole.trials.is_constrained or kept.trials.is_constrained
-        if is_constrained or _fixed(study, trial) or not has_room(known, len(trials)):
+        if is_constrained or fixed or not has_room(known, len(trials)):
             return False
         if not is_delegated(trial.number, trials):
             return False
@@ -600,11 +601,6 @@ class WarmStartSampler(BaseSampler):
 def _said(study: Study, trial: FrozenTrial) -> Provenance | None:
     """What a running trial says in the storage, which the trial that Optuna shows may lack."""
     return read_provenance(study._storage.get_trial(trial._trial_id).user_attrs)
-
-
-def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
-    """Values that ``study.enqueue_trial`` gave a trial; none if it was not enqueued."""
-    return dict(trial.system_attrs.get("fixed_params", {}))
 
 
 def _fixed(study: Study, trial: FrozenTrial) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class StudyTrial:
         loss: ``None`` while it runs; infinite if it failed.
         is_final: Whether the loss is that of a complete trial, not of a pruned or failed one.
         user_attrs: As in the study.
+        is_enqueued: Whether ``study.enqueue_trial`` gave it values, all or some.
     """
 
     number: int
@@ -40,6 +41,7 @@ class StudyTrial:
     loss: float | None
     is_final: bool
     user_attrs: Mapping[str, Any]
+    is_enqueued: bool = False
 
 
 class TrialReader:
@@ -153,6 +155,11 @@ def _has(trial: FrozenTrial, name: str, value: object) -> bool:
     return name in trial.params and trial.params[name] == value
 
 
+def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
+    """Values that ``study.enqueue_trial`` gave a trial; none if it was not enqueued."""
+    return dict(trial.system_attrs.get("fixed_params", {}))
+
+
 def stored_trials(study: Study) -> list[FrozenTrial]:
     """All trials that the storage has now, also where a pruner shows samplers a part."""
     return study._storage.get_all_trials(study._study_id, deepcopy=False)
@@ -192,4 +199,5 @@ def _read(trial: FrozenTrial, sign: float) -> StudyTrial:
         loss=loss,
         is_final=trial.state == TrialState.COMPLETE,
         user_attrs=trial.user_attrs,
+        is_enqueued=bool(enqueued_params(trial)),
     )
