@@ -1,11 +1,13 @@
 """Collecting histories: what is run, measured and stored, and what limits hold."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from joblib.parallel import ThreadingBackend
+from small_artifact import write_small_artifact
 
 from metaopt.collect import command
 from metaopt.collect.collector import Options, collect, families_by_turns
@@ -16,6 +18,7 @@ from metaopt.collect.measures import classification_measures, regression_measure
 from metaopt.collect.preparation import prepared_folds
 from metaopt.collect.sandbox import Limits, Sandbox, Split
 from metaopt.collect.summary import summarise
+from warmstart.artifact import read_artifact
 from warmstart.catalogue import resolve_estimator
 from warmstart.descriptor import TaskDescriptor, describe
 from warmstart.errors import HistoryError, SearchSpaceError, UnknownEstimatorError
@@ -135,11 +138,20 @@ class TestConfigurations:
     def test_the_samplers_own_proposals_are_marked_and_lie_in_the_space(self, artifact):
         proposals = Proposals(2, artifact)
         space, listed = self.listed(blobs(), "sklearn.svm.SVC", n=2, proposals=proposals)
-        of_artifact = f"warmstart-{artifact.digest[:8]}"
+        of_artifact = f"warmstart-{artifact.digest[:8]}-unlike"
         assert [c.index for c in listed] == ["0", "1", f"{of_artifact}-0", f"{of_artifact}-1"]
         assert {c.proposed_by for c in listed[2:]} == {"warmstart"}
         for c in listed[2:]:
             assert all(space.is_active(name, c.configuration) for name in c.configuration)
+
+    def test_proposals_are_kept_from_what_was_learned_on_data_like_these(self, tmp_path):
+        data = blobs()
+        described = [describe(data.X, data.y, kind=data.kind, name="other")] * 4
+        path = write_small_artifact(tmp_path / "svc.safetensors", descriptors=described)
+        proposals = Proposals(1, read_artifact(path))
+        _, alike = self.listed(data, "sklearn.svm.SVC", n=1, proposals=proposals)
+        _, unlike = self.listed(blobs(n_classes=3), "sklearn.svm.SVC", n=1, proposals=proposals)
+        assert [len(alike), len(unlike)] == [1, 2]
 
     def test_there_are_no_proposals_where_nothing_is_known(self, artifact):
         _, listed = self.listed(blobs(), n=2, proposals=Proposals(2, artifact))
@@ -261,6 +273,17 @@ class TestCollect:
         np.testing.assert_allclose(tree.losses, 1 - tree.measures["accuracy"], atol=1e-5)
         assert {"roc_auc", "balanced_accuracy", "log_loss", "fit_seconds"} <= set(tree.measures)
         assert {"mean_absolute_error", "r2", "predict_seconds"} <= set(ridge.measures)
+
+    def test_provenance_says_what_proposals_were_kept_from(self, artifact, tmp_path, collected):
+        options = replace(FAST, proposals=Proposals(1, artifact))
+        with HistoryStore(tmp_path / "s", fsync=False) as store:
+            collect([blobs()], {"SVC": 1}, store, options=options)
+            (history,) = store.histories()
+        assert history.proposed_by.tolist() == ["default", "warmstart"]
+        said = {"artifact": artifact.digest[:8], "exclude": "similar"}
+        assert history.info.provenance["proposals"] == said
+        without = collected[0].histories()[0]
+        assert "proposals" not in without.info.provenance
 
     def test_progress_counts_what_is_left_to_do(self, collected):
         _, _, told, _ = collected

@@ -50,7 +50,12 @@ def collect(
         int, typer.Option(min=0, help="Beside these, as many with 1 to 3 values off the defaults.")
     ] = 0,
     proposals: Annotated[
-        int, typer.Option(min=0, help="Beside these, as many of the sampler's own proposals.")
+        int,
+        typer.Option(
+            min=0,
+            help="Beside these, as many of the sampler's own proposals, kept from what it has "
+            "learned on data that look like these.",
+        ),
     ] = 0,
     artifact: Annotated[
         Path | None, typer.Option(help="For these; the shipped one by default.")

@@ -336,7 +336,7 @@ def run_id(task: str, estimator: str, index: str) -> str:
 
 
 def _provenance(data: DataSet, estimator: str, options: Options) -> dict[str, Any]:
-    limits = options.limits
+    limits, proposals = options.limits, options.proposals
     return {
         "rows": dict(data.recipe) or "all",
         "folds": options.split.n_folds,
@@ -349,6 +349,7 @@ def _provenance(data: DataSet, estimator: str, options: Options) -> dict[str, An
         if math.isinf(limits.configuration_seconds)
         else limits.configuration_seconds,
         "library": _library(estimator),
+        **({"proposals": proposals.provenance} if proposals else {}),
     }
 
 

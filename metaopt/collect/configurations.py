@@ -16,6 +16,7 @@ from warmstart.catalogue import resolve_estimator
 from warmstart.descriptor import TaskDescriptor
 from warmstart.errors import UnknownEstimatorError
 from warmstart.estimator import UNKNOWN, Estimator, TaskSize
+from warmstart.knowledge import SIMILAR
 from warmstart.search_spaces import (
     default_configuration,
     search_space,
@@ -88,6 +89,9 @@ def collected_space(estimator: str, task: TaskDescriptor, *, max_trees: int | No
 class Proposals:
     """The sampler's own proposals, to be run beside the design.
 
+    They draw on data unlike those that they are run on: else a run on data that the artifact was
+    trained on would flatter whoever is judged by it.
+
     Attributes:
         n: How many on each data set.
         artifact: What the sampler knows.
@@ -99,7 +103,16 @@ class Proposals:
     @property
     def indices(self) -> list[str]:
         """Their names within a task and estimator: another artifact proposes something else."""
-        return [f"{PROPOSED}-{self.artifact.digest[:_DIGEST_LENGTH]}-{i}" for i in range(self.n)]
+        return [f"{PROPOSED}-{self._digest}-unlike-{i}" for i in range(self.n)]
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Where they are from: of which artifact, and what of it was left out."""
+        return {"artifact": self._digest, "exclude": SIMILAR}
+
+    @property
+    def _digest(self) -> str:
+        return self.artifact.digest[:_DIGEST_LENGTH]
 
 
 def candidate_indices(
@@ -227,7 +240,13 @@ def _proposed(
     from warmstart.suggestion import suggest
 
     try:
-        suggested = suggest(estimator.name, task=task, n=proposals.n, artifact=proposals.artifact)
+        suggested = suggest(
+            estimator.name,
+            task=task,
+            n=proposals.n,
+            artifact=proposals.artifact,
+            exclude=SIMILAR,
+        )
     except UnknownEstimatorError:
         return []
     proposed = []
