@@ -66,8 +66,10 @@ def test_curves_are_learned_without_what_is_excluded(
     monkeypatch.setattr(learning_curves, "curve_tasks", lambda data: tasks())
     monkeypatch.setattr("metaopt.benchmarks.data_directory.data_directory", lambda given: given)
     out = tmp_path / "curves"
-    arguments = ["train", "curves", "--out", str(out), "--exclude"]
+    arguments = ["train", "curves", "--out", str(out), "--json", "--exclude"]
     result = CliRunner().invoke(app, [*arguments, "hard"])
     assert result.exit_code == 0, result.output
     assert read_artifact(out).description["card"]["tasks"] == ["easy"]
+    said = json.loads(result.stdout)
+    assert said == {"path": str(out), "bytes": out.stat().st_size, "tasks": ["easy"]}
     assert isinstance(CliRunner().invoke(app, [*arguments, "harder"]).exception, ValueError)

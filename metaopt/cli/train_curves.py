@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from metaopt.cli.output import JsonOption, print_json
+
 
 def train_curves(
     out: Annotated[Path, typer.Option(help="The artifact to write; replaced if it is there.")],
@@ -20,6 +22,7 @@ def train_curves(
         typer.Option(help="Leave out a task or a family; may be given several times."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of all random choices.")] = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Learn when to stop learning curves, and write an artifact for WarmStartPruner.
 
@@ -44,4 +47,8 @@ def train_curves(
         moments.append(moments_of(task, seed=seed))
         print(f"{number}/{len(kept)} {task.task}", file=sys.stderr, flush=True)
     train(moments, tasks=[task.task for task in kept], out=out, seed=seed)
-    print(f"{out}: {len(kept)} tasks, {out.stat().st_size} bytes")
+    n_bytes = out.stat().st_size
+    if as_json:
+        print_json({"path": str(out), "bytes": n_bytes, "tasks": [task.task for task in kept]})
+        return
+    print(f"{out}: {len(kept)} tasks, {n_bytes} bytes")
