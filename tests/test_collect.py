@@ -307,11 +307,16 @@ class TestCollect:
             (one,) = contents(other).values()
         assert sorted(one) == sorted(contents(store)[store.keys()[1]])
 
-    def test_the_summary_counts_by_estimator_data_set_and_family(self, collected):
+    def test_the_summary_counts_by_estimator_data_set_and_family(self, collected, tmp_path):
         store, *_ = collected
         counts = summarise(store.histories())[TREE]
         assert (counts["n_trials"], counts["n_data_sets"], counts["n_families"]) == (12, 1, 1)
         assert (counts["n_default"], counts["n_space_filling"]) == (1, 11)
+        with HistoryStore(tmp_path / "varied", fsync=False) as varied:
+            options = replace(FAST, variations=2)
+            collect([blobs()], {TREE: 1}, varied, options=options)
+            counts = summarise(varied.histories())[TREE]
+        assert (counts["n_default"], counts["n_variation"], counts["n_trials"]) == (1, 2, 3)
         assert counts["families"] == {"blobs": 1}
 
     def test_merging_a_store_adds_only_what_is_new(self, collected, tmp_path):

@@ -152,7 +152,8 @@ def summary_lines(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
         f"{name}: {n['n_trials']} trials ({n['n_failed']} failed, {n['n_pruned']} stopped) on "
         f"{n['n_data_sets']} data sets of {n['n_families']} families, {n['fewest_trials']} or "
         f"more each, {n['median_trials']:g} in the middle; {n['n_default']} of defaults, "
-        f"{n['n_space_filling']} space-filling, {n['n_warmstart']} proposed by the sampler"
+        f"{n['n_variation']} variations of these, {n['n_space_filling']} space-filling, "
+        f"{n['n_warmstart']} proposed by the sampler"
         for name, n in counts.items()
     ]
 

@@ -17,7 +17,7 @@ def summarise(histories: Iterable[History]) -> dict[str, dict[str, Any]]:
         By estimator: ``n_trials``, ``n_data_sets``, ``n_families``, ``fewest_trials`` and
         ``median_trials`` of a data set, trials by state (``n_complete``, ``n_pruned``,
         ``n_failed``), trials by who proposed them (``n_default``, ``n_space_filling``,
-        ``n_warmstart``), and ``families``, the number of data sets in each.
+        ``n_variation``, ``n_warmstart``), and ``families``, the number of data sets in each.
     """
     grouped: dict[str, list[History]] = {}
     for history in histories:
@@ -43,6 +43,7 @@ def _counts(histories: list[History]) -> dict[str, Any]:
         },
         "n_default": int((proposers == "default").sum()),
         "n_space_filling": int((proposers == "").sum()),
+        "n_variation": int((proposers == "variation").sum()),
         "n_warmstart": int((proposers == "warmstart").sum()),
         "families": {family: families.count(family) for family in dict.fromkeys(families)},
     }
