@@ -59,6 +59,20 @@ class Plan:
     stand_ins: frozenset[str]
     proposal: Proposal
 
+    def serves(self, given: Mapping[str, Any], asked: Distributions) -> bool:
+        """Whether it has the asked values, and those that the trial was given are as planned."""
+        return self.fits(given) and all(
+            self.distributions.get(name) == distribution for name, distribution in asked.items()
+        )
+
+    def fits(self, given: Mapping[str, Any]) -> bool:
+        """Whether values that the trial was given are as planned, where they were planned."""
+        return all(
+            type(self.values[name]) is type(value) and self.values[name] == value
+            for name, value in given.items()
+            if name in self.values
+        )
+
 
 @dataclass(frozen=True)
 class Space:

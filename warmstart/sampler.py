@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, PartialFixedSampler, TPESampler
+from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -38,7 +38,7 @@ from warmstart.provenance import (
 )
 from warmstart.space import Parameter
 from warmstart.study_memory import StudyMemory
-from warmstart.study_trials import StudyTrial, enqueued_params, stored_trials
+from warmstart.study_trials import StudyTrial, fixed_params, stored_trials
 from warmstart.threads import one_thread
 
 _logger = optuna.logging.get_logger("optuna.warmstart")
@@ -321,7 +321,7 @@ class WarmStartSampler(BaseSampler):
             kept = kept.part(branches, trial.params[branches.parameter])
         plan = kept.plans.get(trial.number)
         is_delegated = whole.delegated.get(trial.number, False)
-        if not is_delegated and (plan is None or not _serves(plan, trial, asked)):
+        if not is_delegated and (plan is None or not plan.serves(trial.params, asked)):
             try:
                 plan = self._new_plan(study, trial, whole, kept, asked, plan)
             except (SearchSpaceError, np.linalg.LinAlgError) as error:
@@ -401,7 +401,7 @@ class WarmStartSampler(BaseSampler):
         if not set(asked) & set(matched):
             return None
         self._report(kept, planner, known, trials)
-        fixed = _fixed(study, trial)
+        fixed = fixed_params(study, trial)
         if trial.number not in whole.delegated:
             said = _said(study, trial) if set(trial.params) & set(matched) else None
             whole.delegated[trial.number] = (
@@ -412,7 +412,7 @@ class WarmStartSampler(BaseSampler):
         if whole.delegated[trial.number]:
             return None
         plan = None
-        if earlier is not None and len(asked) == 1 and _fits(earlier, trial):
+        if earlier is not None and len(asked) == 1 and earlier.fits(trial.params):
             own = {**earlier.distributions, **asked}
             plan = planner.extend(earlier, own, next(iter(asked)))
         running = planner.planned_rows(t for t in trials if t.loss is None)
@@ -603,14 +603,6 @@ def _said(study: Study, trial: FrozenTrial) -> Provenance | None:
     return read_provenance(study._storage.get_trial(trial._trial_id).user_attrs)
 
 
-def _fixed(study: Study, trial: FrozenTrial) -> dict[str, Any]:
-    """Values that the trial will have: enqueued ones, and those of a ``PartialFixedSampler``."""
-    # What a HyperbandPruner shows of a study has no sampler.
-    sampler = getattr(study, "sampler", None)
-    partly = sampler._fixed_params if isinstance(sampler, PartialFixedSampler) else {}
-    return {**partly, **enqueued_params(trial)}
-
-
 def _counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
@@ -626,22 +618,3 @@ def _checked_seed(seed: object) -> int:
 
 def _parameters(known: Mapping[str, BaseDistribution]) -> dict[str, Parameter]:
     return {name: parameter_of(distribution) for name, distribution in known.items()}
-
-
-def _serves(plan: Plan, trial: FrozenTrial, asked: Mapping[str, BaseDistribution]) -> bool:
-    """Whether a plan has the asked values, and what the trial was given since is as planned."""
-    return _fits(plan, trial) and all(
-        plan.distributions.get(name) == distribution for name, distribution in asked.items()
-    )
-
-
-def _fits(plan: Plan, trial: FrozenTrial) -> bool:
-    return all(
-        name in plan.values and _equal(plan.values[name], value)
-        for name, value in trial.params.items()
-        if name in plan.values
-    )
-
-
-def _equal(a: object, b: object) -> bool:
-    return type(a) is type(b) and a == b

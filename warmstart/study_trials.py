@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
+from optuna.samplers import PartialFixedSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -158,6 +159,14 @@ def _has(trial: FrozenTrial, name: str, value: object) -> bool:
 def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
     """Values that ``study.enqueue_trial`` gave a trial; none if it was not enqueued."""
     return dict(trial.system_attrs.get("fixed_params", {}))
+
+
+def fixed_params(study: Study, trial: FrozenTrial) -> dict[str, Any]:
+    """Values that a trial will have: enqueued ones, and those of a ``PartialFixedSampler``."""
+    # What a HyperbandPruner shows of a study has no sampler.
+    sampler = getattr(study, "sampler", None)
+    partly = sampler._fixed_params if isinstance(sampler, PartialFixedSampler) else {}
+    return {**partly, **enqueued_params(trial)}
 
 
 def stored_trials(study: Study) -> list[FrozenTrial]:
