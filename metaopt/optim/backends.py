@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -171,21 +170,3 @@ def _fused(
     if not observe:
         return ()
     return square, d.dot(d).item(), v.sum().item(), p.dot(p).item(), g.dot(d).item()
-
-
-def sums_of_arrays(arrays: list[tuple[np.ndarray, ...]], grads: list[Tensor]) -> np.ndarray:
-    """The sums ``[T, N_SUMS]`` of small tensors, with numpy, whose calls cost less than torch's.
-
-    Args:
-        arrays: Parameter, offset, second moment and ones, flat, for each tensor.
-        grads: As ``fused_on_cpu`` takes them.
-    """
-    sums = []
-    for (p, d, v, ones), grad in zip(arrays, grads, strict=True):
-        g = grad.detach().numpy()
-        square = g.dot(g)
-        if not square <= rule.LARGEST_GRADIENT**2:
-            g = rule.finite(grad.detach()).numpy()
-            square = g.dot(g)
-        sums.append((square, d.dot(d), v.dot(ones), p.dot(p), g.dot(d)))
-    return np.array(sums, np.float32)

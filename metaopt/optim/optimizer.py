@@ -196,7 +196,7 @@ class LSTMOptimizer(torch.optim.Optimizer):
         for device, (params, grads, group_sizes) in ready.items():
             check_loss(loss, device)
             pack = self._pack(device, params, group_sizes)
-            grads = self._to_minimise(pack.laid_out(grads), group_sizes)
+            grads = self._to_minimise(pack.as_plain(grads), group_sizes)
             backend = choose_backend(pack, grads, self.param_groups[0], self._compile)
             options = self._options_of(pack)
             if isinstance(options, NumpyPlan):
@@ -212,6 +212,7 @@ class LSTMOptimizer(torch.optim.Optimizer):
                     n_ahead=n_ahead,
                 )
                 continue
+            grads = pack.laid_out(grads, blocks=False)
             seen = seen_loss(loss, device, self._distributed) if refresh else pack.unknown
             step = self._compiled() if self._compile else take_step
             step(pack, grads, seen, *options, backend, refresh=refresh, observe=observe)

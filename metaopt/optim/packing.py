@@ -13,20 +13,19 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from metaopt.optim import controller, rule
 from metaopt.optim import memory as columns
 from metaopt.optim.arrays import Array
+from metaopt.optim.blocks import Blocks, groups_of
 from metaopt.optim.controller import Theta
 from metaopt.optim.features import Shapes, shape_features
 from metaopt.optim.numpy_plan import NumpyPlan
 
 SMALL: Final = ("step", "memory", "hidden")
 LARGE: Final = ("offset", "exp_avg_sq")  # as the parameters
-_FEW_NUMBERS: Final = 30_000  # up to which calls cost more than what they compute
 
 
 def state_dtype(param: Tensor) -> torch.dtype:
@@ -191,8 +190,8 @@ class Pack:
         group_sizes: How many of them are of each parameter group: group index, number.
         tensors: What the controller works on, float32.
         fused_dtype: Of all parameters and their state, if Adam's fused operation can take them.
-        arrays: Parameter, offset, second moment and ones of each tensor as flat arrays, if all are
-            small, too.
+        blocks: Of the small ones among these.
+        alone: Which tensors are in none of them.
         plan: What plans the steps, on a CPU, if the tensors are all alike.
         unknown: NaN on the device, for a loss that is not known.
         sharded: Whether any of them is only a part of a tensor.
@@ -222,16 +221,9 @@ class Pack:
         dtypes = {x.dtype for x in chain(*elements)}
         is_one = self.flat and len(dtypes) == 1 and dtypes <= {torch.float32, torch.float64}
         self.fused_dtype = dtypes.pop() if is_one else None
-        self.arrays: list[tuple[np.ndarray, ...]] = []
-        if (
-            self.fused_dtype
-            and not self.sharded
-            and sum(p.numel() for p in originals) < _FEW_NUMBERS
-        ):
-            self.arrays = [
-                (p.numpy(), d.numpy(), v.numpy(), np.ones(len(p), p.numpy().dtype))
-                for p, d, v in zip(*elements, strict=True)
-            ]
+        self.blocks = self._side_by_side() if self.fused_dtype and self._plain else []
+        in_blocks = {index for block in self.blocks for index in block.indices}
+        self.alone = [index for index in range(len(own)) if index not in in_blocks]
         self.unknown = torch.full((), torch.nan, device=device)
         sizes = torch.tensor([float(_n_numbers(p)) for p in originals], device=device)
         shapes = shape_features([p.shape for p in originals], device)._replace(sizes=sizes)
@@ -258,13 +250,37 @@ class Pack:
             state["memory"] = self.tensors.memory[row]
             state["hidden"] = self.tensors.hidden[row]
 
-    def laid_out(self, grads: Sequence[Tensor]) -> list[Tensor]:
-        """Gradients as plain tensors of the shapes of ``params``; contiguous if these are flat."""
-        if self.flat and self._plain:
-            return [grad.reshape(-1).contiguous() for grad in grads]
+    def _side_by_side(self) -> list[Blocks]:
+        """Move what is kept of small tensors to where one operation updates them all."""
+        blocks = []
+        for group in groups_of([len(p) for p in self.params]):
+            parts = (self.params, self.offset, self.exp_avg_sq)
+            params, offset, squares = ([part[index] for index in group] for part in parts)
+            shapes = [self.originals[index].shape for index in group]
+            block = Blocks(group, params, offset, squares, shapes)
+            for name, views in zip(LARGE, (block.offset, block.exp_avg_sq), strict=True):
+                for index, shape, view in zip(group, shapes, views, strict=True):
+                    getattr(self, name)[index] = view
+                    self._states[index][name] = view.view(shape)
+            blocks.append(block)
+        return blocks
+
+    def as_plain(self, grads: list[Tensor]) -> list[Tensor]:
+        """Gradients as plain tensors, as ``params``."""
+        return grads if self._plain else [plain(grad) for grad in grads]
+
+    def laid_out(self, grads: Sequence[Tensor], *, blocks: bool) -> list[Tensor]:
+        """Plain gradients in the shapes of ``params``; contiguous if these are flat.
+
+        Args:
+            grads: From ``as_plain``.
+            blocks: Whether those of tensors in blocks may stay as they are.
+        """
+        laid_out = list(grads)
         if self.flat:
-            return [plain(grad).reshape(-1).contiguous() for grad in grads]
-        return [plain(grad) for grad in grads]
+            for index in self.alone if blocks else range(len(laid_out)):
+                laid_out[index] = laid_out[index].reshape(-1).contiguous()
+        return laid_out
 
     def holds(
         self,

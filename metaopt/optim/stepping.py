@@ -11,7 +11,6 @@ from torch import Tensor
 
 from metaopt.optim import backends, rule
 from metaopt.optim import memory as columns
-from metaopt.optim.arrays import Array
 from metaopt.optim.backends import Backend
 from metaopt.optim.features import read_clock
 from metaopt.optim.numpy_plan import NumpyPlan
@@ -94,21 +93,49 @@ def take_planned_step(
     if refresh:
         with np.errstate(all="ignore"):
             plan.decide(loss)
-    factors: Array = plan.plan(n_ahead)
-    fused = backend is backends.fused_on_cpu
-    if not fused:
-        factors = torch.from_numpy(factors)
-    asked = observe and not (fused and pack.arrays)
-    sums = backend(pack.params, grads, pack.offset, pack.exp_avg_sq, factors, observe=asked)
-    if observe:
-        with np.errstate(all="ignore"):
-            if sums is None:
-                plan.see_sums(backends.sums_of_arrays(pack.arrays, grads))
-            elif pack.sharded:
-                plan.see_sums(all_reduced(sums, pack.originals).numpy())
-            else:
-                plan.see_sums(sums.numpy())
+    factors = plan.plan(n_ahead)
+    with np.errstate(all="ignore"):
+        if backend is backends.fused_on_cpu:
+            sums = _in_blocks(pack, grads, factors, observe=observe)
+        else:
+            sums = _in_lists(pack, grads, factors, backend, observe=observe)
+        if sums is not None:
+            plan.see_sums(sums)
     plan.end()
+
+
+def _in_blocks(
+    pack: Pack, grads: list[Tensor], factors: np.ndarray, *, observe: bool
+) -> np.ndarray | None:
+    grads = pack.laid_out(grads, blocks=True)
+    sums = np.empty((len(grads), columns.N_SUMS), np.float32) if observe else None
+    for block in pack.blocks:
+        block.update([grads[index] for index in block.indices], factors)
+        if sums is not None:
+            sums[block.indices] = block.sums()
+    if pack.alone:
+        parts = (pack.params, grads, pack.offset, pack.exp_avg_sq)
+        params, grads, offset, squares = ([part[i] for i in pack.alone] for part in parts)
+        found = backends.fused_on_cpu(
+            params, grads, offset, squares, factors[pack.alone], observe=observe
+        )
+        if sums is not None and found is not None:
+            sums[pack.alone] = all_reduced(found, pack.originals).numpy()
+    return sums
+
+
+def _in_lists(
+    pack: Pack, grads: list[Tensor], factors: np.ndarray, backend: Backend, *, observe: bool
+) -> np.ndarray | None:
+    sums = backend(
+        pack.params,
+        pack.laid_out(grads, blocks=False),
+        pack.offset,
+        pack.exp_avg_sq,
+        torch.from_numpy(factors),
+        observe=observe,
+    )
+    return None if sums is None else all_reduced(sums, pack.originals).numpy()
 
 
 def choose_backend(
