@@ -163,3 +163,84 @@ class Autoencoder(nn.Sequential):
 def autoencoder(generator: torch.Generator) -> nn.Module:
     """An :class:`Autoencoder`."""
     return _seeded(Autoencoder, generator)
+
+
+def batch_normalised(generator: torch.Generator) -> nn.Module:
+    """Two hidden layers, each with batch normalisation."""
+
+    def make() -> nn.Module:
+        hidden = [
+            layer
+            for n in (SIDE * SIDE, 32)
+            for layer in (nn.Linear(n, 32, bias=False), nn.BatchNorm1d(32), nn.ReLU())
+        ]
+        return nn.Sequential(*hidden, nn.Linear(32, N_CLASSES))
+
+    return _seeded(make, generator)
+
+
+def deep(generator: torch.Generator) -> nn.Module:
+    """Six narrow hidden layers of hyperbolic tangents."""
+    return mlp(SIDE * SIDE, N_CLASSES, 24, 6, nn.Tanh, generator)
+
+
+def gated(generator: torch.Generator) -> nn.Module:
+    """Two hidden layers of gated linear units."""
+
+    def make() -> nn.Module:
+        hidden = [layer for n in (SIDE * SIDE, 24) for layer in (nn.Linear(n, 48), nn.GLU())]
+        return nn.Sequential(*hidden, nn.Linear(24, N_CLASSES))
+
+    return _seeded(make, generator)
+
+
+def strided(generator: torch.Generator) -> nn.Module:
+    """Convolutions along one dimension, with strides and group normalisation."""
+
+    def make() -> nn.Module:
+        return nn.Sequential(
+            nn.Unflatten(1, (1, SIDE * SIDE)),
+            nn.Conv1d(1, 8, 5, stride=2, padding=2),
+            nn.GroupNorm(2, 8),
+            nn.SiLU(),
+            nn.Conv1d(8, 16, 5, stride=4, padding=2),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(16 * SIDE, N_CLASSES),
+        )
+
+    return _seeded(make, generator)
+
+
+class _Bidirectional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(SIDE, 16, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(32, N_CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.gru(x.reshape(-1, SIDE, SIDE))[0].mean(1))
+
+
+def bidirectional(generator: torch.Generator) -> nn.Module:
+    """A GRU that reads the rows of an image in both directions."""
+    return _seeded(_Bidirectional, generator)
+
+
+class _Embedding(nn.Module):
+    """Words are pixels: where, and which of four shades."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(4 * SIDE * SIDE, 12)
+        self.layers = nn.Sequential(nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, N_CLASSES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shade = torch.bucketize(x, torch.tensor([-0.5, 0.0, 1.0], device=x.device))
+        place = 4 * torch.arange(SIDE * SIDE, device=x.device)
+        return self.layers(self.words(shade + place).mean(1))
+
+
+def embedding(generator: torch.Generator) -> nn.Module:
+    """A bag of embedded words."""
+    return _seeded(_Embedding, generator)

@@ -64,7 +64,8 @@ class BenchTask:
 
 def benchmark_tasks() -> list[BenchTask]:
     """The tasks of all tiers; none of them, nor their data, is used in meta-training."""
-    families: tuple[Family, ...] = ("mlp", "mlp", "mlp", "mlp", "gru", "transformer", "conv")
+    once: tuple[Family, ...] = ("mlp", "mlp", "mlp", "mlp", "gru", "transformer", "conv")
+    families = once + once
     seeds = [
         BenchTask(
             f"{family}-{index}", "seeds", partial(_of_distribution, _OF_BENCHMARK + index, family)
@@ -80,6 +81,12 @@ def benchmark_tasks() -> list[BenchTask]:
             ("wine", _bundled("wine"), 16, 1, nn.ReLU),
             ("waves", _waves, 64, 3, nn.GELU),
             ("parity", _parity, 48, 2, nn.ReLU),
+            ("rings", _rings, 24, 2, nn.SiLU),
+            ("checkers", _checkers, 48, 2, nn.ReLU),
+            ("impedance", _impedance, 32, 2, nn.GELU),
+            ("sparse-linear", _sparse_linear, 32, 1, nn.ReLU),
+            ("majority", _majority, 32, 1, nn.Tanh),
+            ("moons", _moons, 16, 2, nn.ReLU),
         )
     ]
     architectures = [
@@ -91,6 +98,12 @@ def benchmark_tasks() -> list[BenchTask]:
             ("autoencoder", models.autoencoder),
             ("torch-transformer", models.transformer),
             ("mixer", models.mixer),
+            ("batch-normalised", models.batch_normalised),
+            ("deep", models.deep),
+            ("gated", models.gated),
+            ("strided", models.strided),
+            ("bidirectional", models.bidirectional),
+            ("embedding", models.embedding),
         )
     ]
     scale = [
@@ -218,4 +231,56 @@ def _parity(rng: np.random.Generator) -> Rows:
     """Whether an even number of the first three of ten signs is negative."""
     x = rng.choice((-1.0, 1.0), size=(1000, 10))
     label = (x[:, :3].prod(axis=1) > 0).astype(np.int64)
+    return torch.tensor(x, dtype=torch.float32), torch.tensor(label), 2
+
+
+def _rings(rng: np.random.Generator) -> Rows:
+    """Four rings around one another, of two classes in turn."""
+    n = 800
+    ring = np.arange(n) % 4
+    angle = rng.uniform(0, 2 * math.pi, size=n)
+    radius = 0.3 + 0.4 * ring + 0.08 * rng.normal(size=n)
+    x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return torch.tensor(x, dtype=torch.float32), torch.tensor(ring % 2), 2
+
+
+def _checkers(rng: np.random.Generator) -> Rows:
+    """The colour of a field of a board of four by four."""
+    x = rng.uniform(-2, 2, size=(1500, 2))
+    label = np.floor(x).sum(axis=1).astype(np.int64) % 2
+    return torch.tensor(x, dtype=torch.float32), torch.tensor(label), 2
+
+
+def _impedance(rng: np.random.Generator) -> Rows:
+    """Friedman's second function, the impedance of a circuit, with noise."""
+    low, high = np.array([0, 40 * math.pi, 0, 1]), np.array([100, 560 * math.pi, 1, 11])
+    u = rng.uniform(size=(1000, 4))
+    a, b, c, d = (low + (high - low) * u).T
+    y = np.hypot(a, b * c - 1 / (b * d))
+    return _regression((u - 0.5) * 12**0.5, y + 0.2 * y.std() * rng.normal(size=len(y)))
+
+
+def _sparse_linear(rng: np.random.Generator) -> Rows:
+    """A linear function of five of thirty inputs, with half its deviation as noise."""
+    x = rng.normal(size=(600, 30))
+    y = x[:, :5] @ np.array([3.0, -2.0, 1.5, 1.0, -0.5])
+    return _regression(x, y + 0.5 * y.std() * rng.normal(size=len(y)))
+
+
+def _majority(rng: np.random.Generator) -> Rows:
+    """Whether most of eleven of twenty signs are positive; one label in twenty is wrong."""
+    x = rng.choice((-1.0, 1.0), size=(900, 20))
+    label = x[:, :11].sum(axis=1) > 0
+    label ^= rng.uniform(size=len(x)) < 0.05
+    return torch.tensor(x, dtype=torch.float32), torch.tensor(label.astype(np.int64)), 2
+
+
+def _moons(rng: np.random.Generator) -> Rows:
+    """Two half circles that reach into each other, with noise."""
+    n = 600
+    label = np.arange(n) % 2
+    angle = rng.uniform(0, math.pi, size=n)
+    side = 1 - 2 * label
+    x = np.stack([side * np.cos(angle) + label, side * np.sin(angle) + 0.5 * label], axis=1)
+    x = (x + 0.2 * rng.normal(size=x.shape) - [0.5, 0.25]) * 1.3
     return torch.tensor(x, dtype=torch.float32), torch.tensor(label), 2
