@@ -18,9 +18,9 @@ from metaopt.optim import memory as columns
 from metaopt.optim import rule
 from metaopt.optim.controller import init_theta, step
 from metaopt.optim.features import read_clock, shape_features
+from metaopt.optim.numpy_controller import Small
 from metaopt.optim.optimizer import LSTMOptimizer
 from metaopt.optim.options import refresh_interval
-from metaopt.optim.packing import Small
 from metaopt.optim.weights import load_weights, save_weights
 from warmstart.artifact import write_artifact
 from warmstart.errors import ArtifactError, WarmStartWarning

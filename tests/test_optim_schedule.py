@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
 import io
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +12,12 @@ import torch
 from lively_weights import write_lively_weights
 from torch import Tensor
 
+from metaopt.optim import memory as columns
+from metaopt.optim import rule, schedule_rule
+from metaopt.optim.features import read_clock, shape_features
 from metaopt.optim.optimizer import LSTMOptimizer
 from metaopt.optim.schedule import LearnedSchedule
+from metaopt.optim.weights import load_weights
 from warmstart.errors import WarmStartWarning
 
 Make = Callable[[list[Tensor]], torch.optim.Optimizer]
@@ -173,6 +179,53 @@ def test_resumed_it_continues_as_without_a_break(weights: str, n_before: int) ->
     optimizer.load_state_dict(saved[0])
     schedule.load_state_dict(saved[1])
     assert rates + train(optimizer, schedule, 8 - n_before) == whole
+
+
+def test_a_copy_goes_on_alike_and_apart(weights: str) -> None:
+    params = some_params()
+    optimizer = OPTIMIZERS["AdamW"](params)
+    schedule = LearnedSchedule(optimizer, total_steps=9, weights=weights)
+    train(optimizer, schedule, 3)
+    other_optimizer, other = copy.deepcopy((optimizer, schedule))
+    third = pickle.loads(pickle.dumps(schedule))
+    rates = train(optimizer, schedule, 5)
+    assert train(other_optimizer, other, 5) == rates
+    assert train(third.optimizer, third, 5) == rates
+
+
+def test_it_sets_what_the_rule_says(weights: str) -> None:
+    theta = load_weights(weights, kind="learned-schedule").theta
+    shapes = [(6, 5), (6,), (2, 6)]  # small enough for all elements to be watched
+    generator = torch.Generator().manual_seed(3)
+    params = [torch.randn(s, generator=generator).requires_grad_() for s in shapes]
+    optimizer = torch.optim.AdamW(params, lr=0.002)
+    schedule = LearnedSchedule(optimizer, total_steps=12, weights=weights)
+    facts = shape_features(shapes, tied=True)
+    options = rule.Options(*(torch.tensor([x]) for x in (0.002, 0.0, 0.9, 0.999, rule.EPS)))
+    state = rule.init_state([p.detach() for p in params])
+    moments, squares = state.offset, state.exp_avg_sq
+    memory, hidden, loss = state.memory, state.hidden, torch.tensor(math.nan)
+    for step in range(8):
+        steps = torch.full((len(params),), float(step))
+        clock = read_clock(steps, torch.tensor([12.0]))
+        actions, memory, hidden = rule.decide(theta, memory, hidden, clock, loss, facts)
+        coefficients, memory = schedule_rule.plan(actions, memory, clock, facts, options)
+        group = optimizer.param_groups[0]
+        assert group["lr"] == pytest.approx(float(coefficients.rate[0]), rel=1e-4)
+        assert group["betas"][0] == pytest.approx(float(coefficients.beta1[0]), rel=1e-4)
+        optimizer.zero_grad()
+        loss = torch.stack([(p - 1).square().mean() for p in params]).sum()
+        loss.backward()
+        optimizer.step()
+        loss = loss.detach()
+        schedule.step(loss=loss)
+        sums = []
+        for i, p in enumerate(params):
+            g = p.grad
+            moments[i] = torch.lerp(moments[i], g, coefficients.take1[i])
+            squares[i] = torch.lerp(squares[i], g * g, coefficients.take2[i])
+            sums.append(rule.sums_of(p.detach(), g, moments[i], squares[i]))
+        memory = columns.see_sums(memory, torch.stack(sums), facts.sizes, steps)
 
 
 def test_the_state_of_another_model_is_refused(weights: str) -> None:

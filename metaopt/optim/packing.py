@@ -11,17 +11,17 @@ import operator
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from metaopt.optim import controller, rule
 from metaopt.optim import memory as columns
-from metaopt.optim.arrays import Array
 from metaopt.optim.blocks import Blocks, groups_of
 from metaopt.optim.controller import Theta
-from metaopt.optim.features import Shapes, shape_features
+from metaopt.optim.features import shape_features
+from metaopt.optim.numpy_controller import Small
 from metaopt.optim.numpy_plan import NumpyPlan
 
 SMALL: Final = ("step", "memory", "hidden")
@@ -148,36 +148,6 @@ def all_reduced(sums: Tensor, params: Sequence[Tensor]) -> Tensor:
 
 def _n_numbers(param: Tensor) -> int:
     return max(param.numel(), 1) * (2 if param.is_complex() else 1)
-
-
-class Small(NamedTuple):
-    """What the controller works on, written in place; see rule.py for the shapes.
-
-    Attributes:
-        theta: The controller's.
-        shapes: What it knows of the tensors.
-        steps: ``[T]``, steps taken.
-        memory: ``[T, N_COLUMNS]``.
-        hidden: ``[T, 2H]``.
-        actions: ``[T, A]``, the controller's last.
-        rates: ``[T]``, the learning rates of the last step; zeros before the first.
-    """
-
-    theta: dict[str, Array]
-    shapes: Shapes
-    steps: Array
-    memory: Array
-    hidden: Array
-    actions: Array
-    rates: Array
-
-    def as_numpy(self) -> Small:
-        """The same memory as numpy's arrays, for tensors on the CPU."""
-        return Small(
-            {name: part.numpy() for name, part in self.theta.items()},
-            Shapes(*(part.numpy() for part in self.shapes)),
-            *(part.numpy() for part in self[2:]),
-        )
 
 
 class Pack:

@@ -6,7 +6,8 @@ import math
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from torch import Tensor
 
 from metaopt.optim import memory as columns
 from metaopt.optim import rule, schedule_rule
-from metaopt.optim.features import Clock, Shapes, read_clock, shape_features
-from metaopt.optim.losses import Loss, check_loss, seen_loss
+from metaopt.optim.controller import N_ACTIONS, hidden_size_of
+from metaopt.optim.features import Clock, read_clock, shape_features
+from metaopt.optim.losses import Loss, check_loss, seen_number
+from metaopt.optim.numpy_controller import NumpyController, Small
 from metaopt.optim.packing import plain
 from metaopt.optim.weights import load_weights, shipped_path
 from warmstart.errors import WarmStartWarning
@@ -90,7 +93,6 @@ class LearnedSchedule:
         loaded = load_weights(
             shipped_path("schedule") if weights is None else weights, kind="learned-schedule"
         )
-        self._theta = {name: part.numpy() for name, part in loaded.theta.items()}
         self._digest = loaded.digest
         self._rates = [float(group["lr"]) for group in optimizer.param_groups]
         self._momenta = [_momentum(group) for group in optimizer.param_groups]
@@ -98,19 +100,37 @@ class LearnedSchedule:
         tensors = self._tensors()
         values = [_watched(p) for p in tensors]
         self._counts = np.array([len(x) for x in values])
+        ends = self._counts.cumsum().tolist()
+        self._places = [slice(*ends) for ends in pairwise([0, *ends])]
         sizes = torch.tensor(self._counts).clamp(min=1).float()
         squares = torch.stack([x.dot(x) for x in values]).cpu()
         shapes = shape_features([p.shape for p in tensors], tied=True)._replace(sizes=sizes)
-        self._shapes = Shapes(*(part.numpy() for part in shapes))
-        hidden_size = loaded.theta["recurrent"].shape[0]
-        self._state = _State(
-            steps=np.zeros(len(tensors), np.float32),
-            memory=columns.empty(squares, sizes).numpy(),
-            hidden=np.zeros((len(tensors), 2 * hidden_size), np.float32),
-            moment=np.zeros(int(self._counts.sum()), np.float32),
-            square=np.zeros(int(self._counts.sum()), np.float32),
-        )
+        hidden_size = hidden_size_of(loaded.theta)
+        n = len(tensors)
+        self._small = Small(
+            theta=loaded.theta,
+            shapes=shapes,
+            steps=torch.zeros(n),
+            memory=columns.empty(squares, sizes),
+            hidden=torch.zeros(n, 2 * hidden_size),
+            actions=torch.zeros(n, N_ACTIONS),
+            rates=torch.zeros(n),
+        ).as_numpy()
+        self._moment, self._square = np.zeros((2, int(self._counts.sum())), np.float32)
+        self._begin()
         self._coefficients = self._decide(math.nan)
+
+    def _begin(self) -> None:
+        """Make what follows from the rest."""
+        self._controller = NumpyController(self._small, self.total_steps)
+        group_sizes = [len(group["params"]) for group in self.optimizer.param_groups]
+        self._options = rule.Options(
+            lr=np.float32(1.0),
+            weight_decay=np.float32(0.0),
+            beta1=np.repeat(np.array(self._momenta, np.float32), group_sizes),
+            beta2=np.float32(rule.BETAS[1]),
+            eps=np.float32(rule.EPS),
+        )
 
     def step(self, loss: Loss | None = None) -> None:
         """Set the rates of the next step; call it after ``optimizer.step()``.
@@ -125,11 +145,11 @@ class LearnedSchedule:
         """
         tensors = self._tensors()
         check_loss(loss, tensors[0].device)
-        seen = seen_loss(loss, tensors[0].device, self._distributed)
+        seen = seen_number(loss, tensors[0].device, self._distributed)
         with np.errstate(all="ignore"):
             self._observe(tensors)
-        self._coefficients = self._decide(float(seen))
-        if self.total_steps is not None and self._state.steps[0] > self.total_steps:
+        self._coefficients = self._decide(seen)
+        if self.total_steps is not None and self._small.steps[0] > self.total_steps:
             self._warn_once()
 
     def get_last_lr(self) -> list[float]:
@@ -139,7 +159,7 @@ class LearnedSchedule:
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to continue, beside the optimizer's own state dict."""
         return {
-            **{name: torch.tensor(part) for name, part in self._state._asdict().items()},
+            **{name: torch.tensor(part) for name, part in self._state().items()},
             "rates": list(self._rates),
             "momenta": list(self._momenta),
             "coefficients": [torch.tensor(part) for part in self._coefficients],
@@ -153,7 +173,7 @@ class LearnedSchedule:
         Raises:
             ValueError: If it is of another model, or of other weights of the LSTM.
         """
-        expected = {name: part.shape for name, part in self._state._asdict().items()}
+        expected = {name: part.shape for name, part in self._state().items()}
         given = {
             name: tuple(part.shape)
             for name, part in state_dict.items()
@@ -165,67 +185,64 @@ class LearnedSchedule:
                 f"expected {expected} and {self._digest!r}: it is of another model, or of other "
                 "weights of the LSTM."
             )
-        self._state = _State(*(state_dict[name].numpy().copy() for name in _State._fields))
+        for name, part in self._state().items():
+            part[...] = state_dict[name].numpy()
         self._rates = list(state_dict["rates"])
         self._momenta = list(state_dict["momenta"])
         self.total_steps = state_dict["total_steps"]
+        self._begin()
         self._coefficients = schedule_rule.Coefficients(
             *(part.numpy().copy() for part in state_dict["coefficients"])
         )
         self._hand_over(self._coefficients)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: part for name, part in self.__dict__.items() if name != "_controller"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin()
+
+    def _state(self) -> dict[str, np.ndarray]:
+        """What lives from step to step; moments are of the watched elements, one by one."""
+        small = {name: getattr(self._small, name) for name in ("steps", "memory", "hidden")}
+        return {**small, "moment": self._moment, "square": self._square}
 
     def _tensors(self) -> list[Tensor]:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _observe(self, tensors: list[Tensor]) -> None:
         """Take in gradients and parameters after a step with the coefficients that were set."""
-        state, counts = self._state, self._counts
+        moment, square = self._moment, self._square
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in tensors]
         g = rule.finite(torch.cat([_watched(x) for x in grads])).cpu().numpy()
         p = torch.cat([_watched(x) for x in tensors]).cpu().numpy()
-        take1 = np.repeat(self._coefficients.take1, counts)
-        take2 = np.repeat(self._coefficients.take2, counts)
-        moment = state.moment + take1 * (g - state.moment)
-        square = state.square + take2 * (g * g - state.square)
-        tensor_of = np.repeat(np.arange(len(counts)), counts)
-        sums = np.stack(
-            [
-                np.bincount(tensor_of, x, len(counts))
-                for x in (g * g, moment * moment, square, p * p, g * moment)
-            ],
-            -1,
-        ).astype(np.float32)
-        memory = columns.see_sums(state.memory, sums, self._shapes.sizes, state.steps)
-        self._state = state._replace(
-            steps=state.steps + 1, memory=memory, moment=moment, square=square
-        )
+        moment += self._spread(self._coefficients.take1) * (g - moment)
+        square += self._spread(self._coefficients.take2) * (g * g - square)
+        parts = ((g[i], moment[i], square[i], p[i]) for i in self._places)
+        sums = [(g.dot(g), m.dot(m), v.sum(), p.dot(p), g.dot(m)) for g, m, v, p in parts]
+        self._controller.see_sums(np.array(sums, np.float32))
+        self._controller.end()
+
+    def _spread(self, shares: np.ndarray) -> np.ndarray:
+        """A share of each tensor for each of its watched elements."""
+        return shares[:1] if (shares == shares[0]).all() else np.repeat(shares, self._counts)
 
     def _decide(self, loss: float) -> schedule_rule.Coefficients:
         """Run the controller, and set what it decides."""
-        state = self._state
-        group_sizes = [len(group["params"]) for group in self.optimizer.param_groups]
-        options = rule.Options(
-            lr=np.float32(1.0),
-            weight_decay=np.float32(0.0),
-            beta1=np.repeat(np.array(self._momenta, np.float32), group_sizes),
-            beta2=np.float32(rule.BETAS[1]),
-            eps=np.float32(rule.EPS),
-        )
+        small = self._small
         with np.errstate(all="ignore"):
-            clock = self._clock()
-            actions, memory, hidden = rule.decide(
-                self._theta, state.memory, state.hidden, clock, np.float32(loss), self._shapes
-            )
+            self._controller.decide(loss)
             coefficients, memory = schedule_rule.plan(
-                actions, memory, clock, self._shapes, options
+                small.actions, small.memory, self._clock(), small.shapes, self._options
             )
-        self._state = state._replace(memory=memory, hidden=hidden)
+        small.memory[...] = memory
         self._hand_over(coefficients)
         return coefficients
 
     def _clock(self) -> Clock:
         total = math.nan if self.total_steps is None else self.total_steps
-        return read_clock(self._state.steps, np.float32(total))
+        return read_clock(self._small.steps, np.float32(total))
 
     def _hand_over(self, coefficients: schedule_rule.Coefficients) -> None:
         """Write learning rates and momenta into the optimizer's groups."""
@@ -259,16 +276,6 @@ class LearnedSchedule:
                 WarmStartWarning,
                 stacklevel=3,
             )
-
-
-class _State(NamedTuple):
-    """What lives from step to step; moments are of the watched elements, one after the other."""
-
-    steps: np.ndarray
-    memory: np.ndarray
-    hidden: np.ndarray
-    moment: np.ndarray
-    square: np.ndarray
 
 
 def _momentum(group: Mapping[str, Any]) -> float:
