@@ -177,6 +177,52 @@ def test_a_wider_prediction_covers_more() -> None:
     assert off == sorted(off, reverse=True)
 
 
+def of_regret(means: np.ndarray, deviation: float) -> Prediction:
+    """What is expected of regrets from 0 to 1, by one term."""
+    return Prediction(
+        weights=np.ones(1),
+        best=np.zeros(1),
+        extent=np.ones(1),
+        means=means[:, None],
+        deviations=np.full((len(means), 1), deviation),
+        groups=np.zeros(1, dtype=int),
+        tail=Tail(weight=0.0, center=0.0, scale=1.0),
+        bounds=(float(np.log(EPSILON)), float(np.log(1.0 + EPSILON))),
+    )
+
+
+@pytest.mark.parametrize("mean", [-3.2, -1.0, 0.3])
+def test_what_is_foreseen_beyond_a_bound_lies_at_it(mean: float) -> None:
+    z = np.linspace(np.log(EPSILON), np.log(1.0 + EPSILON), 4001)
+    regrets = np.append(np.append(0.0, np.exp(z[1:-1]) - EPSILON), 1.0)
+    prediction = of_regret(np.full(len(z), mean), 0.7)
+    density = np.exp(prediction.log_density(regrets)) * (regrets + EPSILON)
+    below, at = prediction.probability_below(regrets), prediction.terms_at(regrets)[:, 0]
+    assert below[0] == 0.0
+    assert below[-1] + at[-1] == pytest.approx(1.0)
+    assert not at[1:-1].any()
+    np.testing.assert_allclose(density[[0, -1]], at[[0, -1]])
+    step = z[1] - z[0]
+    np.testing.assert_allclose(
+        at[0] + np.cumsum(density[1:-1]) * step, below[1:-1], atol=1.5 * step
+    )
+    outside = prediction.probability_below(np.full(len(z), np.inf))
+    np.testing.assert_array_equal(outside, np.ones(len(z)))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_intervals_cover_what_they_say_where_many_are_as_bad_as_the_worst(level: float) -> None:
+    rng = np.random.default_rng(0)
+    means = rng.uniform(-1.5, 0.5, size=20_000)
+    z = np.clip(
+        means + 0.8 * rng.standard_normal(len(means)), np.log(EPSILON), np.log(1 + EPSILON)
+    )
+    regrets = np.clip(np.exp(z) - EPSILON, 0.0, 1.0)
+    assert (regrets == 1.0).mean() > 0.2
+    covered = of_regret(means, 0.8).covered(regrets, level)
+    assert covered.mean() == pytest.approx(level, abs=0.01)
+
+
 # Calibration
 
 
@@ -200,8 +246,7 @@ def rows_of_truth(deviation: float, *, n_tasks: int = 40, n_each: int = 200) -> 
         for factor in FACTORS:
             widened = prediction.widened(factor)
             scores.append(float((widened.log_density(outcomes) + z).mean()))
-            distance = np.abs(widened.probability_below(outcomes) - 0.5)
-            covered.append([float((distance <= level / 2).mean()) for level in LEVELS])
+            covered.append([float(widened.covered(outcomes, level).mean()) for level in LEVELS])
         rows.append(
             {
                 "task": str(task),

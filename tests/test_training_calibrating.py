@@ -10,10 +10,12 @@ from benchmark_synthetic import BowlSource
 
 from metaopt import meta_train
 from metaopt.evaluation.judging import Judging, judge
+from metaopt.evaluation.learned import learn
 from metaopt.training import calibrating
 from metaopt.training.aligning import aligned_for_learning
 from metaopt.training.calibrating import learn_calibration
 from metaopt.training.figures import in_memory
+from metaopt.training.selection import by_metric, named_canonically
 from warmstart.calibration import Calibration
 from warmstart.history import History
 from warmstart.learning import AlignedHistory
@@ -73,6 +75,18 @@ def test_the_same_histories_give_the_same_in_any_order(calibration: Calibration)
     again = meta_train(histories()[:40][::-1]).priors["bowl"].calibration
     assert again is not None
     assert again.to_json() == calibration.to_json()
+
+
+def test_outside_of_meta_training_the_order_of_tasks_and_trials_plays_no_part() -> None:
+    rng = np.random.default_rng(0)
+    given = by_metric(named_canonically(histories()[:40]))
+    mixed = [h.subset(list(rng.permutation(len(h)))) for h in given][::-1]
+    learned = [learn("bowl", some, seed=0) for some in (given, mixed)]
+    assert learned[0] is not None
+    assert learned[1] is not None
+    assert learned[0].description == learned[1].description
+    for name, values in learned[0].tensors.items():
+        np.testing.assert_array_equal(learned[1].tensors[name], values)
 
 
 def test_a_task_is_predicted_by_the_prior_without_its_family(

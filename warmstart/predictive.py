@@ -33,6 +33,7 @@ _SMALLEST: Final = 1e-300
 # Of z, where the best loss is 0 and the worst 1.
 _REGRETS: Final = (float(np.log(EPSILON)), float(np.log(1.0 + EPSILON)))
 _NO_BOUNDS: Final = (-np.inf, np.inf)
+_AT: Final = 1e-9  # of z, from a bound that is not told apart
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Prediction:
         deviations: Of ``z``, the noise of a trial included, ``(M, k)``.
         groups: Of the terms, by which a correction weighs them, ``(k,)``.
         tail: What no term foresees; its weight is 0 without a correction.
-        bounds: Between which ``z`` is known to lie.
+        bounds: Between which ``z`` is known to lie: what a term foresees beyond one is there,
+            since of some estimators many configurations are alike, and the best or the worst.
     """
 
     weights: np.ndarray
@@ -106,13 +108,7 @@ class Prediction:
 
     def middle(self) -> np.ndarray:
         """The mean of the medians of terms and tail, as losses ``(M,)``."""
-        from scipy.special import ndtri
-
-        at = self.means
-        if self.bounds != _NO_BOUNDS:
-            outside, inside = self._bounded()
-            at = self.means + self.deviations * ndtri(outside + 0.5 * inside)
-            at = np.clip(at, *self.bounds)
+        at = np.clip(self.means, *self.bounds)
         medians = self.best + self.extent * (np.exp(at) - EPSILON)
         return np.asarray(medians @ self.weights + self.tail.weight * self.tail.center)
 
@@ -120,6 +116,11 @@ class Prediction:
         """The share of each distribution below the loss that was observed, ``(M,)``."""
         below = self.terms_below(losses) @ self.weights
         return np.asarray(below + self.tail.weight * self.tail.below(losses))
+
+    def covered(self, losses: np.ndarray, level: float) -> np.ndarray:
+        """Whether the losses observed lie in central intervals, ``(M,)``; see ``covered``."""
+        at = self.terms_at(losses) @ self.weights
+        return covered(self.probability_below(losses), at, level)
 
     def log_density(self, losses: np.ndarray) -> np.ndarray:
         """Of the losses observed, in nats, ``(M,)``."""
@@ -132,35 +133,63 @@ class Prediction:
         from scipy.special import ndtr
 
         shifted, z = self._z(losses)
-        below = np.where(shifted > 0, ndtr((z - self.means) / self.deviations), 0.0)
-        if self.bounds == _NO_BOUNDS:
-            return below
-        outside, inside = self._bounded()
-        return np.clip((below - outside) / inside, 0.0, 1.0)
-
-    def terms_density(self, losses: np.ndarray) -> np.ndarray:
-        """Of each term, of the losses observed, ``(M, k)``."""
-        shifted, z = self._z(losses)
-        u = (z - self.means) / self.deviations
-        density = np.exp(-0.5 * u**2) / (np.sqrt(2.0 * np.pi) * self.deviations)
-        # dz / dloss = 1 / (b * ((loss - a) / b + eps))
-        density = np.where(shifted > 0, density / (self.extent * np.maximum(shifted, 1e-12)), 0.0)
-        if self.bounds == _NO_BOUNDS:
-            return density
         low, high = self.bounds
-        within = (z >= low - 1e-9) & (z <= high + 1e-9)
-        return np.where(within, density / self._bounded()[1], 0.0)
+        below = np.where(shifted > 0, ndtr((z - self.means) / self.deviations), 0.0)
+        below = np.where(z <= low + _AT, 0.0, below)
+        return np.where(z > high + _AT, 1.0, below)
 
-    def _bounded(self) -> tuple[np.ndarray, np.ndarray]:
-        """The share of each term below the bounds, and that between them."""
+    def terms_at(self, losses: np.ndarray) -> np.ndarray:
+        """The share of each term at the loss that was observed, 0 but at a bound, ``(M, k)``."""
         from scipy.special import ndtr
 
-        low, high = (ndtr((bound - self.means) / self.deviations) for bound in self.bounds)
-        return low, np.maximum(high - low, 1e-12)
+        share = np.zeros_like(self.means)
+        if self.bounds == _NO_BOUNDS:
+            return share
+        _, z = self._z(losses)
+        for bound, side in zip(self.bounds, (1.0, -1.0), strict=True):
+            beyond = ndtr(side * (bound - self.means) / self.deviations)
+            share = np.where(np.abs(z - bound) <= _AT, beyond, share)
+        return share
+
+    def terms_density(self, losses: np.ndarray) -> np.ndarray:
+        """Of each term, of the losses observed, ``(M, k)``.
+
+        What is at a bound counts as if it were spread over one unit of ``z``.
+        """
+        shifted, z = self._z(losses)
+        low, high = self.bounds
+        u = (z - self.means) / self.deviations
+        density = np.exp(-0.5 * u**2) / (np.sqrt(2.0 * np.pi) * self.deviations)
+        within = (z > low + _AT) & (z < high - _AT)
+        density = np.where(within, density, self.terms_at(losses))
+        # dz / dloss = 1 / (b * ((loss - a) / b + eps))
+        return np.where(shifted > 0, density / (self.extent * np.maximum(shifted, 1e-12)), 0.0)
 
     def _z(self, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         shifted = (losses[:, None] - self.best) / self.extent + EPSILON
         return shifted, np.log(np.maximum(shifted, 1e-12))
+
+
+def covered(below: np.ndarray, at: np.ndarray, level: float) -> np.ndarray:
+    """How much of what was observed lies in central intervals of a level, ``(M,)``.
+
+    Where outcomes have a probability of their own, an end of the interval may be one of them. It
+    is inside to the share that gives the interval its level.
+
+    Args:
+        below: Probability of less than what was observed, ``(M,)``.
+        at: Probability of exactly that, ``(M,)``.
+        level: Of the intervals.
+
+    Returns:
+        0 or 1 where ``at`` is 0.
+
+    Source: Czado, Gneiting and Held 2009, the nonrandomised probability integral transform.
+    """
+    low, high = 0.5 - level / 2, 0.5 + level / 2
+    inside = np.minimum(below + at, high) - np.maximum(below, low)
+    share = np.clip(inside / np.where(at > 0, at, 1.0), 0.0, 1.0)
+    return np.where(at > 0, share, (low <= below) & (below <= high)).astype(float)
 
 
 def before_trials(prior: Prior, candidates: Candidates, *, transfer: bool = True) -> Prediction:

@@ -184,9 +184,8 @@ def _score(
         widened = prediction.widened(factor)
         density = densities(widened)
         excluded.append(float((density == LOWEST_LOG_SCORE).mean()))
-        distance = np.abs(widened.probability_below(observed) - 0.5)
         log_scores.append(float(density.mean()))
-        covered.append([float((distance <= level / 2).mean()) for level in LEVELS])
+        covered.append([float(widened.covered(observed, level).mean()) for level in LEVELS])
     ranks = [rankdata(values) for values in (expected, regrets)]
     told_apart = all(np.ptp(rank) > 0 for rank in ranks)
     return {

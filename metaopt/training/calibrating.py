@@ -28,6 +28,7 @@ from warmstart.posterior import (
 )
 from warmstart.predictive import (
     Prediction,
+    covered,
     uncalibrated_after_trials,
     uncalibrated_before_trials,
 )
@@ -92,11 +93,20 @@ class _Case:
         tail = scaled.tail.density(self.observed)
         return np.column_stack([of_groups, tail]) * self.jacobian[:, None]
 
-    def below(self, factor: float) -> np.ndarray:
-        """The shares below what was observed, as ``densities``."""
+    def covered(self, factor: float, shares: np.ndarray) -> float:
+        """The share of what was observed in intervals of ``_COVERED``.
+
+        Args:
+            factor: Of the standard deviations.
+            shares: That the weights of the groups and the tail are multiplied with.
+        """
         scaled = replace(self.prediction, deviations=factor * self.prediction.deviations)
-        of_groups = scaled.terms_below(self.observed) @ self.member
-        return np.column_stack([of_groups, scaled.tail.below(self.observed)])
+        groups, tail = shares[:-1], shares[-1]
+        below = scaled.terms_below(self.observed) @ (self.member @ groups)
+        below += tail * scaled.tail.below(self.observed)
+        at = scaled.terms_at(self.observed) @ (self.member @ groups)
+        total = self.weights @ shares
+        return float(covered(below / total, at / total, _COVERED).mean())
 
 
 def learn_calibration(
@@ -262,10 +272,5 @@ def _weights(cases: Sequence[_Case], factor: float, start: np.ndarray) -> np.nda
 def _factor(cases: Sequence[_Case], weights: np.ndarray) -> float:
     """The factor at which 80 % intervals cover 80 %, averaged over tasks, or the nearest to it."""
     shares = np.exp(_log_weights(weights))
-    covered = []
-    for factor in _FACTORS:
-        below = [case.below(factor) @ shares / (case.weights @ shares) for case in cases]
-        covered.append(
-            float(np.mean([(np.abs(share - 0.5) <= _COVERED / 2).mean() for share in below]))
-        )
-    return float(np.interp(_COVERED, np.maximum.accumulate(covered), _FACTORS))
+    reached = [np.mean([case.covered(factor, shares) for case in cases]) for factor in _FACTORS]
+    return float(np.interp(_COVERED, np.maximum.accumulate(reached), _FACTORS))
