@@ -40,6 +40,7 @@ from metaopt.benchmarks.learners.searching import (
     search,
 )
 from metaopt.benchmarks.learners.training import Training
+from metaopt.benchmarks.statistics import paired_p_value
 from metaopt.cli.bench_learners import bench_learners
 from metaopt.episodes import Points, Sinusoids
 from metaopt.episodes.histories import HistoryTask
@@ -128,6 +129,24 @@ def test_every_part_runs_and_is_reported(
         "the time of a batched loop written by hand",
     ):
         assert line in text
+
+
+def test_proposals_of_several_sources_are_tested_together_families_averaged_first() -> None:
+    def curves(gains: dict[str, float]) -> dict[str, dict[str, object]]:
+        rivals = {rival: [0.5] * 10 for rival in ("random", "portfolio", "untrained")}
+        return {
+            task: {"family": task[0], **rivals, "rl2": [0.5 - gain] * 10}
+            for task, gain in gains.items()
+        }
+
+    alone = {"job": "proposer/svc/0", "curves": curves({"a1": 0.1, "b1": 0.1})}
+    other = {"job": "proposer/adaboost/0", "curves": curves({"a1": 0.2, "a2": 0.3, "c1": -0.05})}
+    assert "together" not in report([alone])
+    _, _, together = report([alone, other]).partition("all sources together")
+    assert together.startswith(", 5 tasks, 3 families\n")
+    assert "    rl2        1: 0.3700" in together
+    p = paired_p_value(np.array([-0.2, -0.1, 0.05]))
+    assert f"rl2 - portfolio, trial 10: -0.1300 [-0.2000, +0.0500], p={p:.3g}" in together
 
 
 def test_what_has_ended_is_not_run_again(

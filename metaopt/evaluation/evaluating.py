@@ -32,7 +32,7 @@ VERSION: Final = 2
 REPORT: Final = "evaluation.json"
 _FEWEST_FAMILIES: Final = 4  # fewer can't be split into some to learn from and some to predict
 # Another number when what an experiment does has changed: kept results are then made anew.
-_EXPERIMENTS_VERSION: Final = 2
+_EXPERIMENTS_VERSION: Final = 3
 
 
 @dataclass(frozen=True)

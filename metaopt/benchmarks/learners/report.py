@@ -87,32 +87,41 @@ def _share(scores: Mapping[str, float]) -> str:
 
 
 def _proposer(results: Sequence[Result]) -> str:
-    from metaopt.benchmarks.statistics import averaged_by, bootstrap_interval, paired_p_value
-
-    lines = ["Proposals on tasks of families never seen in training: mean best regret at trial"]
-    by_source: dict[str, dict[str, Any]] = {}
+    by_source: dict[str, list[Mapping[str, Any]]] = {}
     for result in results:
         source = _name(result).partition("/")[0]
-        by_source.setdefault(source, {}).update(result["curves"])
+        by_source.setdefault(source, []).extend(result["curves"].values())
+    lines = ["Proposals on tasks of families never seen in training: mean best regret at trial"]
     for source, curves in by_source.items():
-        families = [curve["family"] for curve in curves.values()]
-        regret = {
-            method: np.array([curve[method] for curve in curves.values()])
-            for method in ("random", "portfolio", "untrained", "rl2")
-        }
-        lines.append(f"  {source}, {len(curves)} tasks, {len(set(families))} families")
-        for method, of_tasks in regret.items():
-            means = "  ".join(f"{t}: {of_tasks[:, t - 1].mean():.4f}" for t in _TRIALS)
-            lines.append(f"    {method:10} {means}")
-        for rival in ("random", "portfolio", "untrained"):
-            gain = (regret["rl2"] - regret[rival])[:, _TRIALS[-1] - 1]
-            low, high = bootstrap_interval(families, gain)
-            p = paired_p_value(averaged_by(families, gain))
-            lines.append(
-                f"    rl2 - {rival}, trial {_TRIALS[-1]}: {gain.mean():+.4f} "
-                f"[{float(low):+.4f}, {float(high):+.4f}], p={p:.3g} over families"
-            )
+        lines += _proposed(source, curves)
+    if len(by_source) > 1:
+        everything = [curve for curves in by_source.values() for curve in curves]
+        lines += _proposed("all sources together", everything)
     return "\n".join(lines)
+
+
+def _proposed(name: str, curves: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What methods reach on some tasks, and the proposer beside each, paired by families."""
+    from metaopt.benchmarks.statistics import averaged_by, bootstrap_interval, paired_p_value
+
+    families = [curve["family"] for curve in curves]
+    regret = {
+        method: np.array([curve[method] for curve in curves])
+        for method in ("random", "portfolio", "untrained", "rl2")
+    }
+    lines = [f"  {name}, {len(curves)} tasks, {len(set(families))} families"]
+    for method, of_tasks in regret.items():
+        means = "  ".join(f"{t}: {of_tasks[:, t - 1].mean():.4f}" for t in _TRIALS)
+        lines.append(f"    {method:10} {means}")
+    for rival in ("random", "portfolio", "untrained"):
+        gain = (regret["rl2"] - regret[rival])[:, _TRIALS[-1] - 1]
+        low, high = bootstrap_interval(families, gain)
+        p = paired_p_value(averaged_by(families, gain))
+        lines.append(
+            f"    rl2 - {rival}, trial {_TRIALS[-1]}: {gain.mean():+.4f} "
+            f"[{float(low):+.4f}, {float(high):+.4f}], p={p:.3g} over families"
+        )
+    return lines
 
 
 def _histories(results: Sequence[Result]) -> str:
