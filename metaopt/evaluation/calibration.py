@@ -27,7 +27,8 @@ def calibration(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     The rival is the same model with one variance for all runs and tasks. Another one is told the
     task's best loss and range, which the model has to guess: a normal distribution of the
-    logarithmic regret with the same middle, and the mean squared error as its variance. These
+    logarithmic regret with the same middle, and the mean squared error as its variance; where the
+    model gives the best and the worst a probability of their own, its density is taken. These
     variances and the factor are for each family those that are best on the others.
     """
     by_budget = {}

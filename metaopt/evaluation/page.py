@@ -235,14 +235,18 @@ def _calibration(estimators: Figures) -> list[Block]:
     return [
         Heading("Calibration"),
         Paragraph(
-            "Share of held-out runs inside the central 50, 80 and 95 % intervals; of families, "
+            "Share of held-out runs inside the central 50, 80 and 95 % intervals (where one ends "
+            "at the best or the worst of all runs, which before any trial have a probability of "
+            "their own, that end is inside to the share that gives the interval its level); of "
+            "families, "
             "the share whose 80 % interval covers 0.65 to 0.92 (the others are named below), the "
             "extremes, and their standard deviation beside what it would be if each "
             "run were covered or not by itself: what is more than that comes from errors that all "
             "runs of a task share. The rival is the same model with one variance for all runs and "
             "tasks, the best on other families; the other rival is told the task's best loss and "
             "range, which the model has to guess: a normal distribution of the logarithmic regret "
-            "with the same middle and one variance. 'Excluded' is the "
+            "with the same middle and one variance, whose density counts at the best and the "
+            "worst, too. 'Excluded' is the "
             "share of runs that had next to no density (they count as -20 nats). A factor of the "
             "standard deviation, chosen on the other families, would give the last columns."
         ),
