@@ -19,7 +19,9 @@ from metaopt.training.selection import by_metric, named_canonically
 from warmstart.calibration import Calibration
 from warmstart.history import History
 from warmstart.learning import AlignedHistory
+from warmstart.predictive import Prediction, Tail
 from warmstart.prior import Prior
+from warmstart.regret import EPSILON
 
 BUDGETS = (0, 1, 2, 5, 10)
 
@@ -102,6 +104,32 @@ def test_a_task_is_predicted_by_the_prior_without_its_family(
     assert len({family for family, _ in drawn_on}) == 20
     assert all(family not in families for family, families in drawn_on)
     assert all(len(families) == 19 for _, families in drawn_on)
+
+
+def test_before_any_trial_what_is_not_foretold_is_as_wide_as_tasks_are_and_no_wider() -> None:
+    rng = np.random.default_rng(0)
+
+    def case() -> calibrating._Case:
+        # Half of the runs are where the sources say, the others about -1, whatever they say.
+        foretold = rng.uniform(-2.5, -0.5, size=60)
+        z = np.where(np.arange(60) % 2, foretold, -1.0) + 0.3 * rng.standard_normal(60)
+        regrets = np.clip(np.exp(z) - EPSILON, 0.0, 1.0)
+        prediction = Prediction(
+            weights=np.array([0.5, 0.5]),
+            best=np.zeros(2),
+            extent=np.ones(2),
+            means=np.stack([foretold, np.full(60, -1.0)], axis=1),
+            deviations=np.tile([0.3, 2.0], (60, 1)),
+            groups=np.array([0, 1]),
+            tail=Tail(weight=0.0, center=0.5, scale=1.0),
+            bounds=(float(np.log(EPSILON)), float(np.log(1.0 + EPSILON))),
+        )
+        return calibrating._Case(prediction, regrets, regrets + EPSILON, 2)
+
+    factor, first = calibrating._learn_before_trials([case() for _ in range(12)])
+    assert factor == 0.2
+    assert first.factor == pytest.approx(1.0, abs=0.25)
+    assert first.grid[0] == pytest.approx(0.0, abs=0.5)
 
 
 def test_with_few_families_nothing_is_learned(

@@ -28,14 +28,15 @@ class Correction:
     """The correction after one number of trials.
 
     Attributes:
-        factor: Of all standard deviations.
-        log_weights: Of the terms by their group, ``(n_groups,)``: the points of the grid in the
-            order of A and B; before any trial those that believe the source tasks, and the rest.
+        factors: Of standard deviations of the terms by their group, ``(n_groups,)``: the points
+            of the grid in the order of A and B; before any trial those that believe the source
+            tasks, and the rest.
+        log_weights: Of the terms by their group, ``(n_groups,)``.
         tail: Logarithm of the weight of what no term foresees, where they have 1 together; minus
             infinity before any trial, when the scale is known.
     """
 
-    factor: float
+    factors: np.ndarray
     log_weights: np.ndarray
     tail: float = -np.inf
 
@@ -48,6 +49,7 @@ class Calibration:
         first_factor: Of standard deviations before any trial.
         alone: Logarithmic weight, before any trial, of the terms that don't believe the source
             tasks.
+        alone_factor: Of their standard deviations then, besides.
         n_trials: Rising, 1 or more, ``(k,)``.
         factors: Of standard deviations, ``(k,)``.
         best: Logarithmic weights, ``(k, A)``.
@@ -60,6 +62,7 @@ class Calibration:
 
     first_factor: float
     alone: float
+    alone_factor: float
     n_trials: np.ndarray
     factors: np.ndarray
     best: np.ndarray
@@ -76,8 +79,10 @@ class Calibration:
             or {s[0] for s in shapes} != {k}
         ):
             raise ValueError(f"calibration of shapes {shapes} at {k} numbers of trials")
-        numbers = np.concatenate([[self.first_factor, self.alone], *(p.ravel() for p in parts)])
-        if not np.isfinite(numbers).all() or min(self.first_factor, self.factors.min()) <= 0:
+        first = [self.first_factor, self.alone_factor, self.alone]
+        numbers = np.concatenate([first, *(p.ravel() for p in parts)])
+        factors = [self.first_factor, self.alone_factor, *self.factors]
+        if not np.isfinite(numbers).all() or min(factors) <= 0:
             raise ValueError("a calibration with numbers that are not finite, or factors below 0")
         if self.n_trials[0] < 1 or (np.diff(self.n_trials) <= 0).any():
             raise ValueError(f"calibration at {list(self.n_trials)} trials, expected rising ones")
@@ -85,7 +90,8 @@ class Calibration:
     def after(self, n_trials: int) -> Correction:
         """The correction after so many trials, between those learned by their logarithm."""
         if n_trials == 0:
-            return Correction(self.first_factor, np.array([0.0, self.alone]))
+            factors = self.first_factor * np.array([1.0, self.alone_factor])
+            return Correction(factors, np.array([0.0, self.alone]))
         at = np.interp(np.log(n_trials), np.log(self.n_trials), np.arange(len(self.n_trials)))
         low = min(int(at), len(self.n_trials) - 1)
         share = at - low
@@ -96,7 +102,7 @@ class Calibration:
 
         grid = between(self.best)[:, None] + between(self.extent)[None]
         return Correction(
-            factor=float(between(self.factors)),
+            factors=np.full(grid.size, between(self.factors)),
             log_weights=grid.ravel(),
             tail=float(between(self.tails)),
         )
@@ -121,5 +127,6 @@ class Calibration:
         return cls(
             first_factor=float(data["first_factor"]),
             alone=float(data["alone"]),
+            alone_factor=float(data["alone_factor"]),
             **{name: np.asarray(data[name], dtype=float) for name in names},
         )

@@ -102,7 +102,7 @@ class Prediction:
         return replace(
             self,
             weights=weights / total,
-            deviations=self.deviations * correction.factor,
+            deviations=self.deviations * correction.factors[self.groups],
             tail=replace(self.tail, weight=tail / total),
         )
 

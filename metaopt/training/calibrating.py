@@ -38,6 +38,7 @@ from warmstart.regret import EPSILON, regret
 N_TRIALS: Final = (1, 2, 5, 10, 25)
 _COVERED: Final = 0.8
 _FACTORS: Final = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
+_ALONE_FACTORS: Final = (0.2, 0.3, 0.4, 0.55, 0.75, 1.0)
 _N_ROUNDS: Final = 3  # of weights and factor in turn
 _MOST_TASKS: Final = 60
 _N_PREDICTED: Final = 30
@@ -141,15 +142,18 @@ def learn_calibration(
             case = _case(source.prior, source.task_weights, history, n, seed=seed)
             if case is not None:
                 cases[n].append(case)
-    learned = {n: _learn(of_n) for n, of_n in cases.items() if len(of_n) >= _FEWEST_FAMILIES}
-    later = [n for n in learned if n]
-    if 0 not in learned or not later:
+    enough = {n: of_n for n, of_n in cases.items() if len(of_n) >= _FEWEST_FAMILIES}
+    learned = {n: _learn(of_n) for n, of_n in enough.items() if n}
+    later = list(learned)
+    if 0 not in enough or not later:
         return None
+    alone_factor, first = _learn_before_trials(enough[0])
     n_best, n_extent = GRID_SHAPE
     grid = np.stack([learned[n].grid for n in later])
     return Calibration(
-        first_factor=learned[0].factor,
-        alone=float(learned[0].grid[0]),
+        first_factor=first.factor,
+        alone=float(first.grid[0]),
+        alone_factor=alone_factor,
         n_trials=np.array(later),
         factors=np.array([learned[n].factor for n in later]),
         best=grid[:, :n_best],
@@ -225,6 +229,37 @@ def _learn(cases: Sequence[_Case]) -> _Learned:
         weights = _weights(cases, factor, weights)
         factor = _factor(cases, weights)
     return _Learned(factor, weights)
+
+
+def _learn_before_trials(cases: Sequence[_Case]) -> tuple[float, _Learned]:
+    """The same before any trial, and the factor of terms that don't believe the source tasks.
+
+    What a task's own trials may still say of them is vague; what nobody has tried is not.
+    """
+
+    def narrowed(case: _Case, factor: float) -> _Case:
+        factors = np.where(case.prediction.groups == 1, factor, 1.0)
+        deviations = factors * case.prediction.deviations
+        return replace(case, prediction=replace(case.prediction, deviations=deviations))
+
+    found = []
+    for factor in _ALONE_FACTORS:
+        changed = [narrowed(case, factor) for case in cases]
+        learned = _learn(changed)
+        found.append((_score(changed, learned), factor, learned))
+    _, factor, learned = max(found, key=lambda one: one[0])
+    return factor, learned
+
+
+def _score(cases: Sequence[_Case], learned: _Learned) -> float:
+    """The log score, averaged over tasks."""
+    shares = np.exp(_log_weights(learned.grid))
+    scores = [
+        np.log(case.densities(learned.factor) @ shares + _SMALLEST).mean()
+        - np.log(case.weights @ shares)
+        for case in cases
+    ]
+    return float(np.mean(scores))
 
 
 def _log_weights(weights: np.ndarray) -> np.ndarray:
