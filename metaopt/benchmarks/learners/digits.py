@@ -8,7 +8,9 @@ All settings were chosen on training digits alone: what the others had taught wa
 5, and on 2 and 6, turned as the test digits are. All learners have one network, and train with 5
 shots: that was better for 1 shot, too. MAML and Reptile start from the features that the ridge
 head has learned. Beside that, all four are trained from random features with as many outer steps,
-which is how published comparisons rank them.
+which is how published comparisons rank them. That Reptile is then ahead of MAML is a departure:
+Reptile takes ten inner steps in training and MAML three, where tests take twenty. With ten, its
+first-order form comes near Reptile on validation digits.
 """
 
 from __future__ import annotations
