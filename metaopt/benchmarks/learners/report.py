@@ -80,8 +80,8 @@ def _ranking(results: Sequence[Result]) -> list[str]:
         title = f"The same from random features, each with {sorted(n_steps)} outer steps, ranked"
         lines.insert(0, title)
         lines.append(
-            "  In training Reptile takes ten inner steps and MAML three; on validation digits that "
-            "is most of what lies between them."
+            "  In training Reptile takes ten inner steps and MAML three; on validation digits "
+            "that is most of what lies between them."
         )
     return lines
 
