@@ -206,3 +206,27 @@ def test_a_trial_that_failed_early_does_not_say_what_is_not_tuned() -> None:
     assert plan({"rate": RATE}, (failed,)).stand_ins == {"depth", "kind", "width"}
     finished = trial(1, {"rate": 0.1}, 1.0)
     assert plan({"rate": RATE}, (failed, finished)).stand_ins == frozenset()
+
+
+def test_what_the_program_does_not_ask_for_makes_no_other_trial() -> None:
+    by = planner()
+    known = {"kind": KIND, "depth": DEPTH}
+    trials = [trial(0, {"kind": "plain", "depth": 5}, 0.55)]
+    for number in range(1, 14):
+        values = dict(plan(known, tuple(trials), by=by).values)
+        if values["kind"] == "wide":  # here, the program asks for no depth
+            del values["depth"]
+        loss = 0.1 if values["kind"] == "wide" else 0.5 + 0.01 * values["depth"]
+        trials.append(trial(number, values, loss))
+    kinds = [t.params["kind"] for t in trials]
+    depths = {t.params["depth"] for t in trials if t.params["kind"] == "plain"}
+    assert kinds.count("wide") == 1
+    assert len(depths) == 13
+
+
+def test_a_parameter_that_was_added_later_is_tried_with_what_was_tried_before() -> None:
+    known = {"kind": KIND, "depth": DEPTH}
+    before = [trial(i, {"kind": kind}, 0.1 + 0.4 * i) for i, kind in enumerate(KIND.choices)]
+    found = plan(known, (*before, trial(2, {"kind": "wide", "depth": 3}, 0.2)))
+    assert found.values["kind"] in KIND.choices
+    assert found.values != {"kind": "wide", "depth": 3}

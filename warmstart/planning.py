@@ -363,7 +363,29 @@ class Planner:
         rows = self._decoded(space, finished)
         pending = [*(self._pending_row(space, trial) for trial in running), *avoid]
         d = len(self._encoding.names)
-        return Observations(rows, losses, np.array(pending).reshape(len(pending), d))
+        return Observations(
+            rows,
+            losses,
+            np.array(pending).reshape(len(pending), d),
+            self._not_asked(space, finished),
+        )
+
+    def _not_asked(self, space: Space, trials: Sequence[StudyTrial]) -> np.ndarray | None:
+        """Which hyperparameters trials lack that others have, ``(n, d)``; None: none.
+
+        One that all trials have from some trial on was added to the program: earlier trials lack
+        it, but were something else.
+        """
+        columns = {
+            name: self._encoding.names.index(match.canonical)
+            for name, match in space.alignment.matched.items()
+        }
+        lacking = np.zeros((len(trials), len(self._encoding.names)), dtype=bool)
+        for name, column in columns.items():
+            lacks = np.array([name not in trial.params for trial in trials], dtype=bool)
+            if not lacks.all() and lacks[np.argmin(lacks) :].any():
+                lacking[:, column] = lacks
+        return lacking if lacking.any() else None
 
     def _decoded(self, space: Space, trials: Sequence[StudyTrial]) -> np.ndarray:
         """Coordinates of finished trials, ``(n, d)``; each is decoded once."""

@@ -49,11 +49,15 @@ class Observations:
         coordinates: Of finished trials, ``(n, d)``.
         losses: Of finished trials, ``(n,)``, finite.
         pending: Coordinates of trials that run, ``(r, d)``.
+        not_asked: Which of the coordinates of finished trials the user's program did not ask for,
+            though it does in others, ``(n, d)``: whatever is proposed for them, it would be the
+            same trial. None: none.
     """
 
     coordinates: np.ndarray
     losses: np.ndarray
     pending: np.ndarray
+    not_asked: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,6 @@ class Proposer:
         known = np.concatenate([prior.proposals, prior.inducing])
         positions = np.concatenate([axes.nearest(known), axes.draw(_N_RANDOM, rng)])
         self._static = self._distinct(self._candidates(positions))
-        self._static_keys = self._keys(self._static.rows.features)
         self._own_lengthscales: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
 
     def propose(
@@ -148,9 +151,10 @@ class Proposer:
             rng: Of the local search; one of its own for each trial.
             among: Draw from so many of the best, so that workers who choose at once differ.
         """
-        taken = self._features(np.concatenate([observations.coordinates, observations.pending]))
+        taken = self._taken(observations)
         if not len(observations.losses):
-            scores = first_improvement(self._static.rows, self._log_regrets(taken), self._weights)
+            running = self._log_regrets(self._features(observations.pending))
+            scores = first_improvement(self._static.rows, running, self._weights)
             best = self._best(self._static, scores, taken, rng, among)
             return self._proposal(self._static, best, 1.0, 1.0, self._weights)
         if len(observations.losses) == _PROBE_AFTER:
@@ -170,9 +174,13 @@ class Proposer:
         refined = self._neighbours(candidates.positions[top], _N_REFINEMENTS, _NARROW_STEPS, rng)
         scores = np.concatenate([scores, posterior.improvement_of(refined.rows)])
         candidates = candidates.and_these(refined)
+        best = self._best(candidates, scores, taken, rng, among)
+        if not self._is_free(candidates.rows.features[best], taken):
+            candidates = self._candidates(self._axes.draw(_N_PROBED, rng))
+            best = self._best(candidates, np.zeros(_N_PROBED), taken, rng, among)
         return self._proposal(
             candidates,
-            self._best(candidates, scores, taken, rng, among),
+            best,
             posterior.portfolio_share,
             posterior.transfer_share,
             posterior.task_weights,
@@ -191,7 +199,9 @@ class Proposer:
         near = self._neighbours(around, _N_NEIGHBOURS, _WIDE_STEPS, rng)
         parts = (self._static, near)
         scores = [posterior.improvement_of(part.rows, at_a_glance=True) for part in parts]
-        scores[0][np.isin(self._static_keys, self._keys(taken))] = -np.inf
+        # They are all around the same few, which have better prospects than what is new.
+        for part, of_part in zip(parts, scores, strict=True):
+            of_part[self._are_tried(part.rows.features, taken)] = -np.inf
         n_static = len(scores[0])
         if n_static + len(scores[1]) <= _N_JUDGED:
             return self._static.and_these(near)
@@ -290,22 +300,42 @@ class Proposer:
         Args:
             candidates: What to choose from, ``M`` of them.
             scores: The higher the better, ``(M,)``.
-            taken: Features of what was tried or runs now, ``(n, D)``.
+            taken: From ``_taken``.
             rng: Draws if there is something to draw.
             among: How many to draw from.
         """
-        taken = taken[:, self._compared]
-        features = candidates.rows.features[:, self._compared]
         order = np.argsort(-scores, kind="stable")
         free: list[int] = []
         for index in order:
-            if not len(taken) or np.abs(features[index] - taken).max(axis=1).min() > _SAME:
+            if self._is_free(candidates.rows.features[index], taken):
                 free.append(int(index))
                 if len(free) == among:
                     break
         if not free:
             return int(order[0])
         return free[int(rng.integers(len(free)))] if among > 1 else free[0]
+
+    def _taken(self, observations: Observations) -> np.ndarray:
+        """Features of what was tried or runs now, ``(n, D)``; NaN where any value is the same."""
+        finished = self._features(observations.coordinates)
+        if observations.not_asked is not None:
+            finished[observations.not_asked[:, self._prior.encoding.column_of]] = np.nan
+        return np.concatenate([finished, self._features(observations.pending)])
+
+    def _are_tried(self, features: np.ndarray, taken: np.ndarray) -> np.ndarray:
+        """Which of the rows ``(M, D)`` are taken, ``(M,)`` bool."""
+        any_value = np.isnan(taken)
+        tried = np.zeros(len(features), dtype=bool)
+        for pattern in np.unique(any_value, axis=0):
+            alike = taken[(any_value == pattern).all(axis=1)]
+            own, theirs = (self._keys(np.where(pattern, 0.0, x)) for x in (features, alike))
+            tried |= np.isin(own, theirs)
+        return tried
+
+    def _is_free(self, features: np.ndarray, taken: np.ndarray) -> bool:
+        """Whether a configuration, of features ``(D,)``, was not tried and does not run."""
+        apart = np.abs(features - taken)[:, self._compared] > _SAME
+        return bool(apart.any(axis=1).all())
 
 
 def _thinned(losses: np.ndarray) -> np.ndarray:

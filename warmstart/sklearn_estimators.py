@@ -300,7 +300,12 @@ def _neighbors(name: str, family: str) -> Estimator:
                 default="auto",
             ),
             Hyperparameter("leaf_size", Integer(1, 200, log=True), default=30),
-            Hyperparameter("p", Float(1.0, 10.0), default=2),
+            Hyperparameter(
+                "p",
+                Float(1.0, 10.0),
+                default=2,
+                condition=Condition("metric", ("minkowski",)),
+            ),
             Hyperparameter(
                 "metric",
                 Categorical(("minkowski", "euclidean", "manhattan", "chebyshev", "cosine")),
