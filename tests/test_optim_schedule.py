@@ -193,6 +193,28 @@ def test_a_copy_goes_on_alike_and_apart(weights: str) -> None:
     assert train(third.optimizer, third, 5) == rates
 
 
+def test_a_shallow_copy_does_not_move_with_the_original(weights: str) -> None:
+    optimizer = OPTIMIZERS["AdamW"](some_params())
+    schedule = LearnedSchedule(optimizer, total_steps=9, weights=weights)
+    other = copy.copy(schedule)
+    before = other.state_dict()
+    train(optimizer, schedule, 3)
+    assert all(torch.equal(before[k], other.state_dict()[k]) for k in ("steps", "moment"))
+
+
+def test_a_total_that_is_changed_is_that_of_a_copy_too(weights: str) -> None:
+    def run(copied: bool) -> list[float]:
+        optimizer = OPTIMIZERS["AdamW"](some_params())
+        schedule = LearnedSchedule(optimizer, total_steps=1000, weights=weights)
+        train(optimizer, schedule, 3)
+        schedule.total_steps = 40
+        if copied:
+            optimizer, schedule = copy.deepcopy((optimizer, schedule))
+        return train(optimizer, schedule, 5)
+
+    assert run(True) == run(False)
+
+
 def test_it_sets_what_the_rule_says(weights: str) -> None:
     theta = load_weights(weights, kind="learned-schedule").theta
     shapes = [(6, 5), (6,), (2, 6)]  # small enough for all elements to be watched

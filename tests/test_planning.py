@@ -230,3 +230,20 @@ def test_a_parameter_that_was_added_later_is_tried_with_what_was_tried_before() 
     found = plan(known, (*before, trial(2, {"kind": "wide", "depth": 3}, 0.2)))
     assert found.values["kind"] in KIND.choices
     assert found.values != {"kind": "wide", "depth": 3}
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        StudyTrial(8, {}, {}, math.inf, False, {}),
+        StudyTrial(8, {"kind": "wide"}, {"kind": KIND}, math.inf, False, {}),
+        StudyTrial(8, {"baseline": True}, {"baseline": KIND}, 0.9, True, {}),
+    ],
+    ids=["failed at once", "failed half way", "another branch"],
+)
+def test_what_a_trial_did_not_come_to_rules_nothing_out(extra: StudyTrial) -> None:
+    known = {"kind": KIND, "depth": DEPTH}
+    tried = [trial(i, {"kind": "wide", "depth": 2 + i}, 0.1 * i) for i in range(8)]
+    found = plan(known, (*tried, extra))
+    # Where everything counts as tried, something is drawn that no source has a say in.
+    assert found.proposal.transfer_share + found.proposal.portfolio_share > 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from warmstart.alignment import Alignment, align
 from warmstart.axes import Axes, Axis
@@ -371,20 +371,36 @@ class Planner:
         )
 
     def _not_asked(self, space: Space, trials: Sequence[StudyTrial]) -> np.ndarray | None:
-        """Which hyperparameters trials lack that others have, ``(n, d)``; None: none.
+        """Which hyperparameters the program does not ask for where a trial is, ``(n, d)``.
 
-        One that all trials have from some trial on was added to the program: earlier trials lack
-        it, but were something else.
+        Those that a complete trial lacks, and with it all that made the same choices. None: none.
         """
-        columns = {
-            name: self._encoding.names.index(match.canonical)
-            for name, match in space.alignment.matched.items()
+        matched = space.alignment.matched
+        choices = [
+            frozenset(
+                (name, repr(value))
+                for name, value in trial.params.items()
+                if name in matched
+                and isinstance(trial.distributions[name], CategoricalDistribution)
+            )
+            for trial in trials
+        ]
+        branches = {
+            own for own, trial in zip(choices, trials, strict=True) if own and trial.is_final
         }
         lacking = np.zeros((len(trials), len(self._encoding.names)), dtype=bool)
-        for name, column in columns.items():
-            lacks = np.array([name not in trial.params for trial in trials], dtype=bool)
-            if not lacks.all() and lacks[np.argmin(lacks) :].any():
-                lacking[:, column] = lacks
+        for name, match in matched.items():
+            having = {
+                own for own, trial in zip(choices, trials, strict=True) if name in trial.params
+            }
+            if not having or len(having) == len(set(choices)):
+                continue
+            without = {own for own in branches if not any(own <= other for other in having)}
+            column = self._encoding.names.index(match.canonical)
+            lacking[:, column] = [
+                trial.is_final and own in without
+                for own, trial in zip(choices, trials, strict=True)
+            ]
         return lacking if lacking.any() else None
 
     def _decoded(self, space: Space, trials: Sequence[StudyTrial]) -> np.ndarray:

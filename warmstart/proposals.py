@@ -6,7 +6,7 @@ Notation: see ``warmstart.axes`` for positions and coordinates, ``warmstart.post
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -176,8 +176,11 @@ class Proposer:
         candidates = candidates.and_these(refined)
         best = self._best(candidates, scores, taken, rng, among)
         if not self._is_free(candidates.rows.features[best], taken):
-            candidates = self._candidates(self._axes.draw(_N_PROBED, rng))
-            best = self._best(candidates, np.zeros(_N_PROBED), taken, rng, among)
+            drawn = self._candidates(self._axes.draw(_N_PROBED, rng))
+            first_free = self._best(drawn, np.zeros(_N_PROBED), taken, rng, among=1)
+            if self._is_free(drawn.rows.features[first_free], taken):
+                return self._proposal(drawn, first_free, 0.0, 0.0, self._weights)
+            best = int(np.argmax(scores))
         return self._proposal(
             candidates,
             best,
@@ -316,7 +319,7 @@ class Proposer:
         return free[int(rng.integers(len(free)))] if among > 1 else free[0]
 
     def _taken(self, observations: Observations) -> np.ndarray:
-        """Features of what was tried or runs now, ``(n, D)``; NaN where any value is the same."""
+        """Features of what was tried or runs now, ``(n, D)``; NaN where values don't matter."""
         finished = self._features(observations.coordinates)
         if observations.not_asked is not None:
             finished[observations.not_asked[:, self._prior.encoding.column_of]] = np.nan
@@ -324,10 +327,10 @@ class Proposer:
 
     def _are_tried(self, features: np.ndarray, taken: np.ndarray) -> np.ndarray:
         """Which of the rows ``(M, D)`` are taken, ``(M,)`` bool."""
-        any_value = np.isnan(taken)
+        does_not_matter = np.isnan(taken)
         tried = np.zeros(len(features), dtype=bool)
-        for pattern in np.unique(any_value, axis=0):
-            alike = taken[(any_value == pattern).all(axis=1)]
+        for pattern in np.unique(does_not_matter, axis=0):
+            alike = taken[(does_not_matter == pattern).all(axis=1)]
             own, theirs = (self._keys(np.where(pattern, 0.0, x)) for x in (features, alike))
             tried |= np.isin(own, theirs)
         return tried
@@ -358,8 +361,6 @@ def propose_batch(
     proposals: list[Proposal] = []
     for i in range(n):
         pending = [observations.pending, *(p.coordinates[None] for p in proposals)]
-        so_far = Observations(
-            observations.coordinates, observations.losses, np.concatenate(pending)
-        )
+        so_far = replace(observations, pending=np.concatenate(pending))
         proposals.append(proposer.propose(so_far, np.random.default_rng((seed, i))))
     return proposals

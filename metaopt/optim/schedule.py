@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import warnings
@@ -197,7 +198,9 @@ class LearnedSchedule:
         self._hand_over(self._coefficients)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: part for name, part in self.__dict__.items() if name != "_controller"}
+        own = {name: part for name, part in self.__dict__.items() if name != "_controller"}
+        # They are written in place: a copy has its own.
+        return own | copy.deepcopy({name: own[name] for name in ("_small", "_moment", "_square")})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -231,6 +234,7 @@ class LearnedSchedule:
     def _decide(self, loss: float) -> schedule_rule.Coefficients:
         """Run the controller, and set what it decides."""
         small = self._small
+        self._controller.set_total(self.total_steps)
         with np.errstate(all="ignore"):
             self._controller.decide(loss)
             coefficients, memory = schedule_rule.plan(
