@@ -243,7 +243,12 @@ def test_a_parameter_that_was_added_later_is_tried_with_what_was_tried_before() 
 )
 def test_what_a_trial_did_not_come_to_rules_nothing_out(extra: StudyTrial) -> None:
     known = {"kind": KIND, "depth": DEPTH}
-    tried = [trial(i, {"kind": "wide", "depth": 2 + i}, 0.1 * i) for i in range(8)]
-    found = plan(known, (*tried, extra))
-    # Where everything counts as tried, something is drawn that no source has a say in.
-    assert found.proposal.transfer_share + found.proposal.portfolio_share > 0
+    by = planner()
+    trials = [trial(i, {"kind": "wide", "depth": 2 + i}, 0.1 * i) for i in range(8)] + [extra]
+    for number in range(9, 21):
+        values = plan(known, tuple(trials), by=by).values
+        loss = 0.1 * abs(values["depth"] - 5) + (values["kind"] == "plain")
+        trials.append(trial(number, values, loss))
+    # Where everything counts as tried, the best is tried again and again.
+    tried = {(t.params["kind"], t.params["depth"]) for t in trials if "depth" in t.params}
+    assert len(tried) == 20
